@@ -10,7 +10,9 @@ struct EmbedInit: BuildToolPlugin {
         let clang = try context.tool(named: "clang").url
         let work = context.pluginWorkDirectoryURL
         let source = target.directoryURL.appending(components: "init", "init.c")
-        let header = target.directoryURL.appending(components: "init", "syscall.h")
+        let sources = target.directoryURL.deletingLastPathComponent()
+        let system = sources.appending(components: "CLinux", "include")
+        let protocols = sources.appending(components: "CLaunch", "include")
         let template = target.directoryURL.appending(components: "init", "image.c.in")
         let image = work.appending(component: "init.elf")
         let generated = work.appending(component: "init_image.c")
@@ -20,11 +22,14 @@ struct EmbedInit: BuildToolPlugin {
                 executable: clang,
                 arguments: [
                     "-O2", "-std=gnu2x", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector",
-                    "-fno-pic", "-fno-builtin", "-fno-asynchronous-unwind-tables", "-nostdlib", "-static", "-no-pie",
+                    "-fno-pic", "-fno-builtin", "-fno-asynchronous-unwind-tables", "-nostdlib", "-static",
                     "-fuse-ld=lld", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,separate-code", "-Wl,-s",
-                    source.path, "-o", image.path,
+                    "-I\(system.path)", "-I\(protocols.path)", source.path, "-o", image.path,
                 ],
-                inputFiles: [source, header],
+                inputFiles: [
+                    source, system.appending(component: "raw_syscall.h"),
+                    protocols.appending(component: "init_protocol.h"),
+                ],
                 outputFiles: [image]),
             .buildCommand(
                 displayName: "Embedding the sandbox's init",
