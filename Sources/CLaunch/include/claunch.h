@@ -1,0 +1,44 @@
+/*
+ * The child's side of a launch, and the guardian. See setup.c and guardian.c for why these are C.
+ */
+#ifndef MIS_CLAUNCH_H
+#define MIS_CLAUNCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "init_protocol.h"
+#include "steps.h"
+
+struct mis_setup {
+    const struct mis_step *_Nullable steps;
+    size_t count;
+    int32_t descriptor_socket; /* where mis_step_send sends */
+    struct mis_setup_report report;
+};
+
+/* Clones the set-up child. `stack` is memory of `stack_size` bytes, kept until the child executed or ended.
+ * `cgroup`: a cgroup v2 directory to be born in, or -1. Returns the pid, or -errno; `pidfd` is set. */
+int mis_clone_setup(struct mis_setup *_Nonnull setup, uint64_t namespaces, int cgroup, void *_Nonnull stack,
+                    size_t stack_size, int *_Nonnull pidfd);
+
+/* Makes a process that only waits, in a new user namespace, so that its map can be written and the namespace be
+ * opened. Ended with SIGKILL through the pidfd. Returns the pid, or -errno. */
+int mis_clone_namespace_holder(void *_Nonnull stack, size_t stack_size, int *_Nonnull pidfd);
+
+enum { mis_guardian_path_count = 8, mis_guardian_path_length = 256 };
+
+/* What the guardian must undo when the supervisor dies. Shared memory: the supervisor fills it in as it goes. */
+struct mis_guard {
+    int32_t supervisor;                 /* pidfd of the launcher */
+    _Atomic int32_t agent;              /* pidfd of the sandbox's pid 1, or -1 */
+    _Atomic int32_t kill_file;          /* cgroup.kill, open for writing, or -1 */
+    _Atomic uint32_t cgroup_count;      /* directories to remove, deepest first */
+    char cgroups[mis_guardian_path_count][mis_guardian_path_length];
+    char runtime[mis_guardian_path_length]; /* a folder of flat files to remove, or "" */
+};
+
+/* Starts the guardian. Returns its pid, or -errno; `pidfd` is set. */
+int mis_clone_guardian(struct mis_guard *_Nonnull guard, void *_Nonnull stack, size_t stack_size,
+                       int *_Nonnull pidfd);
+
+#endif

@@ -1,0 +1,523 @@
+/*
+ * The set-up child: obeys the steps, then executes the sandbox's init.
+ *
+ * C, and raw system calls only: it shares memory, and so libc's locks and thread-local storage, with a launcher
+ * that goes on running (see raw_syscall.h). Every path is opened without following symlinks, and mounts are moved
+ * from descriptor to descriptor, so that nothing a former run left in a workspace can redirect one.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/landlock.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <linux/securebits.h>
+#include <net/if.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "claunch.h"
+#include "clone.h"
+#include "raw_syscall.h"
+
+/* Newer than the oldest headers this is built with. */
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+struct state {
+    struct mis_setup *setup;
+    int slots[mis_slot_count];
+    int call; /* the last system call made, for the report */
+};
+
+#define attempt(state, number, result) ((state)->call = (int)(number), (result))
+
+static int place(const struct state *state, int32_t slot) {
+    return slot >= 0 && slot < mis_slot_count ? state->slots[slot] : AT_FDCWD;
+}
+
+static void keep(struct state *state, int32_t slot, int fd) {
+    if (slot >= 0 && slot < mis_slot_count)
+        state->slots[slot] = fd;
+    else
+        raw1(SYS_close, fd);
+}
+
+/* Opens `path` as an O_PATH descriptor; no symlink is followed, whatever is on the way. */
+static int open_path(struct state *state, int32_t slot, const char *path) {
+    int directory = place(state, slot);
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    if (slot >= 0)
+        how.resolve |= RESOLVE_BENEATH;
+    return (int)attempt(state, SYS_openat2, raw4(SYS_openat2, directory, *path ? path : ".", &how, sizeof how));
+}
+
+static long write_file(struct state *state, const struct mis_step *step) {
+    struct open_how how = {.flags = O_WRONLY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    int directory = place(state, step->place);
+    long fd = attempt(state, SYS_openat2, raw4(SYS_openat2, directory, step->path, &how, sizeof how));
+    if (fd < 0)
+        return fd;
+    long written = attempt(state, SYS_write, raw3(SYS_write, fd, step->text, step->text_length));
+    raw1(SYS_close, fd);
+    if (written >= 0 && (size_t)written != step->text_length)
+        return -EIO;
+    return written < 0 ? written : 0;
+}
+
+static long new_file_system(struct state *state, const struct mis_step *step) {
+    long context = attempt(state, SYS_fsopen, raw2(SYS_fsopen, step->path, FSOPEN_CLOEXEC));
+    if (context < 0)
+        return context;
+    long result = 0;
+    const char *option = step->text, *end = step->text + step->text_length;
+    while (result == 0 && option < end) {
+        const char *value = option;
+        while (*value++)
+            ;
+        if (*value)
+            result = attempt(state, SYS_fsconfig,
+                             raw5(SYS_fsconfig, context, FSCONFIG_SET_STRING, option, value, 0));
+        else
+            result = attempt(state, SYS_fsconfig, raw5(SYS_fsconfig, context, FSCONFIG_SET_FLAG, option, 0, 0));
+        while (*value++)
+            ;
+        option = value;
+    }
+    if (result == 0)
+        result = attempt(state, SYS_fsconfig, raw5(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0));
+    if (result == 0)
+        result = attempt(state, SYS_fsmount, raw3(SYS_fsmount, context, FSMOUNT_CLOEXEC, step->attributes));
+    raw1(SYS_close, context);
+    if (result < 0)
+        return result;
+    keep(state, step->slot, (int)result);
+    return 0;
+}
+
+static long attach(struct state *state, int mount, int32_t slot, const char *path) {
+    int target = open_path(state, slot, path);
+    if (target < 0)
+        return target;
+    long result = attempt(
+        state, SYS_move_mount,
+        raw5(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+    raw1(SYS_close, target);
+    return result;
+}
+
+static long set_attributes(struct state *state, int mount, const struct mis_step *step) {
+    if (step->attributes == 0 && step->idmap < 0)
+        return 0;
+    struct mount_attr attributes = {.attr_set = step->attributes};
+    if (step->idmap >= 0) {
+        attributes.attr_set |= MOUNT_ATTR_IDMAP;
+        attributes.userns_fd = (uint64_t)step->idmap;
+    }
+    unsigned flags = AT_EMPTY_PATH | (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0);
+    return attempt(state, SYS_mount_setattr,
+                   raw5(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
+}
+
+/* A detached clone of the mount at the step's source, or -errno. */
+static long clone_mount(struct state *state, const struct mis_step *step) {
+    int source = open_path(state, step->source, step->source_path);
+    if (source < 0)
+        return source;
+    long result = 0;
+    if (step->flags & mis_flag_check_identity) {
+        struct statx seen;
+        result = attempt(state, SYS_statx, raw5(SYS_statx, source, "", AT_EMPTY_PATH, STATX_INO, &seen));
+        if (result == 0 && (seen.stx_ino != step->inode || seen.stx_dev_major != step->device_major ||
+                            seen.stx_dev_minor != step->device_minor))
+            result = -ESTALE;
+    }
+    if (result == 0)
+        result = attempt(state, SYS_open_tree,
+                         raw3(SYS_open_tree, source, "",
+                              OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+                                  (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0)));
+    raw1(SYS_close, source);
+    return result;
+}
+
+static long bind_mount(struct state *state, const struct mis_step *step) {
+    long tree = clone_mount(state, step);
+    if (tree < 0)
+        return tree;
+    long result = set_attributes(state, (int)tree, step);
+    if (result == 0)
+        result = attach(state, (int)tree, step->place, step->path);
+    if (result == 0 && step->flags & mis_flag_keep)
+        keep(state, step->slot, (int)tree);
+    else
+        raw1(SYS_close, tree);
+    return result;
+}
+
+static long make_file(struct state *state, const struct mis_step *step) {
+    long fd = attempt(state, SYS_openat,
+                      raw4(SYS_openat, place(state, step->place), step->path,
+                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, step->number));
+    if (fd == -EEXIST)
+        return 0;
+    if (fd < 0)
+        return fd;
+    long result = 0;
+    if (step->text_length) {
+        result = attempt(state, SYS_write, raw3(SYS_write, fd, step->text, step->text_length));
+        if (result >= 0)
+            result = (size_t)result == step->text_length ? 0 : -ENOSPC;
+    }
+    raw1(SYS_close, fd);
+    return result;
+}
+
+static long pivot(struct state *state, const struct mis_step *step) {
+    long result = attempt(state, SYS_fchdir, raw1(SYS_fchdir, place(state, step->slot)));
+    /* The old root ends up stacked on the new one, at ".", and is taken away from there. */
+    if (result == 0)
+        result = attempt(state, SYS_pivot_root, raw2(SYS_pivot_root, ".", "."));
+    if (result == 0)
+        result = attempt(state, SYS_umount2, raw2(SYS_umount2, ".", 2 /* MNT_DETACH */));
+    if (result == 0)
+        result = attempt(state, SYS_chdir, raw1(SYS_chdir, "/"));
+    return result;
+}
+
+static long loopback_up(struct state *state) {
+    long fd = attempt(state, SYS_socket, raw3(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (fd < 0)
+        return fd;
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    long result = attempt(state, SYS_ioctl, raw3(SYS_ioctl, fd, SIOCSIFFLAGS, &request));
+    raw1(SYS_close, fd);
+    return result;
+}
+
+static long limit(struct state *state, const struct mis_step *step) {
+    struct rlimit before;
+    long result = attempt(state, SYS_prlimit64, raw4(SYS_prlimit64, 0, step->number, NULL, &before));
+    if (result < 0)
+        return result;
+    /* A limit below ours is kept: a sandbox only ever tightens. */
+    struct rlimit wanted = {step->value, step->value};
+    if (before.rlim_max < wanted.rlim_max)
+        wanted.rlim_cur = wanted.rlim_max = before.rlim_max;
+    return attempt(state, SYS_prlimit64, raw4(SYS_prlimit64, 0, step->number, &wanted, NULL));
+}
+
+static long drop_capabilities(struct state *state, const struct mis_step *step) {
+    uint64_t kept = step->value;
+    for (uint64_t capability = 0; capability <= step->number; capability++) {
+        if (kept >> capability & 1)
+            continue;
+        long result = attempt(state, SYS_prctl, raw5(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0));
+        if (result < 0)
+            return result;
+    }
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {
+        {(uint32_t)kept, (uint32_t)kept, (uint32_t)kept},
+        {(uint32_t)(kept >> 32), (uint32_t)(kept >> 32), (uint32_t)(kept >> 32)},
+    };
+    raw5(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    /* Locked secure bits: uid 0, should there ever be one, means nothing, and ids never change capabilities. */
+    uint64_t bits = SECURE_ALL_BITS | SECURE_ALL_LOCKS;
+    if (kept)
+        bits &= ~(uint64_t)(SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+    bits &= ~(uint64_t)(SECBIT_KEEP_CAPS); /* cleared by execve in any case; locked off */
+    long result = attempt(state, SYS_prctl, raw5(SYS_prctl, PR_SET_SECUREBITS, bits, 0, 0, 0));
+    if (result < 0)
+        return result;
+    result = attempt(state, SYS_capset, raw2(SYS_capset, &header, data));
+    for (uint64_t capability = 0; result == 0 && capability <= step->number; capability++)
+        if (kept >> capability & 1)
+            result = attempt(state, SYS_prctl,
+                             raw5(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0));
+    return result;
+}
+
+static long landlock_ruleset(struct state *state, const struct mis_step *step) {
+    long fd = attempt(state, SYS_landlock_create_ruleset,
+                      raw3(SYS_landlock_create_ruleset, step->data, step->data_length, 0));
+    if (fd < 0)
+        return fd;
+    keep(state, step->slot, (int)fd);
+    return 0;
+}
+
+static long landlock_allow(struct state *state, const struct mis_step *step) {
+    int parent = open_path(state, step->place, step->path);
+    if (parent < 0)
+        return parent;
+    struct landlock_path_beneath_attr rule = {.allowed_access = step->value, .parent_fd = parent};
+    long result = attempt(state, SYS_landlock_add_rule,
+                          raw4(SYS_landlock_add_rule, place(state, step->slot), LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
+    raw1(SYS_close, parent);
+    return result;
+}
+
+static long install_filter(struct state *state, const struct mis_step *step) {
+    struct sock_fprog program = {(unsigned short)(step->data_length / sizeof(struct sock_filter)),
+                                 (struct sock_filter *)step->data};
+    unsigned long flags = step->flags & mis_flag_listener
+                              ? SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+                              : 0;
+    long fd = attempt(state, SYS_seccomp, raw3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
+    if (fd == -EINVAL && flags) {
+        /* Before 5.19: an interrupted notification is started again, which only costs time. */
+        flags &= ~(unsigned long)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+        fd = attempt(state, SYS_seccomp, raw3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
+    }
+    if (fd < 0)
+        return fd;
+    if (flags)
+        keep(state, step->slot, (int)fd);
+    return 0;
+}
+
+static long send_descriptor(struct state *state, const struct mis_step *step) {
+    struct mis_sent_descriptor body = {(uint32_t)step->number};
+    struct iovec part = {&body, sizeof body};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = (struct cmsghdr *)(void *)control.bytes;
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    *(int *)(void *)CMSG_DATA(header) = place(state, step->slot);
+    long sent = attempt(state, SYS_sendmsg,
+                        raw3(SYS_sendmsg, state->setup->descriptor_socket, &message, MSG_NOSIGNAL));
+    return sent < 0 ? sent : 0;
+}
+
+static long open_terminal(struct state *state, const struct mis_step *step) {
+    /* From the sandbox's own devpts, by descriptor: what its /dev/pts shows is what its terminal is. */
+    long controller =
+        attempt(state, SYS_openat, raw4(SYS_openat, place(state, step->place), step->path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0));
+    if (controller < 0)
+        return controller;
+    int unlocked = 0;
+    long result = attempt(state, SYS_ioctl, raw3(SYS_ioctl, controller, TIOCSPTLCK, &unlocked));
+    if (result == 0)
+        result = attempt(state, SYS_ioctl,
+                         raw3(SYS_ioctl, controller, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (result < 0)
+        return result;
+    keep(state, step->slot, (int)controller);
+    keep(state, step->slot + 1, (int)result);
+    return 0;
+}
+
+static int resolve_descriptor(const struct state *state, int32_t number) {
+    return number < 0 ? place(state, ~number) : number;
+}
+
+static long execute(struct state *state, const struct mis_step *step) {
+    const struct mis_execution *execution = step->data;
+    const int32_t wanted[] = {execution->stdio[0],  execution->stdio[1], execution->stdio[2],
+                              execution->reasoning, execution->status,   execution->terminal};
+    enum { count = sizeof wanted / sizeof *wanted, image_target = count };
+    /* Two passes: a source may have the number of another's target. */
+    int lifted[count + 1];
+    for (int target = 0; target <= count; target++) {
+        int32_t source = target == image_target ? execution->image : wanted[target];
+        lifted[target] = -1;
+        if (source == INT32_MIN)
+            continue;
+        long fd = attempt(state, SYS_fcntl,
+                          raw3(SYS_fcntl, resolve_descriptor(state, source), F_DUPFD_CLOEXEC, count + 1));
+        if (fd < 0)
+            return fd;
+        lifted[target] = (int)fd;
+    }
+    for (int target = 0; target <= count; target++) {
+        long result = lifted[target] < 0
+                          ? (raw1(SYS_close, target), 0)
+                          : attempt(state, SYS_dup3,
+                                    raw3(SYS_dup3, lifted[target], target, target == image_target ? O_CLOEXEC : 0));
+        if (result < 0)
+            return result;
+    }
+    long result = attempt(state, SYS_close_range, raw3(SYS_close_range, count + 1, ~0u, 0));
+    if (result < 0)
+        return result;
+    return attempt(state, SYS_execveat,
+                   raw5(SYS_execveat, image_target, "", execution->arguments, execution->environment, AT_EMPTY_PATH));
+}
+
+static long obey(struct state *state, const struct mis_step *step) {
+    switch (step->kind) {
+    case mis_step_join_cgroup:
+        /* "0" is this task: moving oneself alone needs no lock over all of the machine's forks. */
+        return attempt(state, SYS_write, raw3(SYS_write, step->fd, "0", 1)) == 1 ? 0 : -EBUSY;
+    case mis_step_unshare:
+        return attempt(state, SYS_unshare, raw1(SYS_unshare, step->number));
+    case mis_step_die_with_parent:
+        return attempt(state, SYS_prctl, raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+    case mis_step_write_file:
+        return write_file(state, step);
+    case mis_step_private_mounts: {
+        struct mount_attr attributes = {.propagation = 1 << 18 /* MS_PRIVATE */};
+        return attempt(state, SYS_mount_setattr,
+                       raw5(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes));
+    }
+    case mis_step_new_file_system:
+        return new_file_system(state, step);
+    case mis_step_attach:
+        return attach(state, place(state, step->slot), step->place, step->path);
+    case mis_step_bind:
+        return bind_mount(state, step);
+    case mis_step_directory: {
+        long result = attempt(state, SYS_mkdirat,
+                              raw3(SYS_mkdirat, place(state, step->place), step->path, step->number));
+        return result == -EEXIST ? 0 : result;
+    }
+    case mis_step_file:
+        return make_file(state, step);
+    case mis_step_symlink: {
+        long result = attempt(state, SYS_symlinkat,
+                              raw3(SYS_symlinkat, step->text, place(state, step->place), step->path));
+        return result == -EEXIST ? 0 : result;
+    }
+    case mis_step_mount_attributes: {
+        int target = open_path(state, step->place, step->path);
+        if (target < 0)
+            return target;
+        long result = set_attributes(state, target, step);
+        raw1(SYS_close, target);
+        return result;
+    }
+    case mis_step_pivot:
+        return pivot(state, step);
+    case mis_step_unmount: {
+        long result = attempt(state, SYS_fchdir, raw1(SYS_fchdir, place(state, step->place)));
+        return result < 0 ? result
+                          : attempt(state, SYS_umount2, raw2(SYS_umount2, step->path, 2 | 8 /* DETACH | NOFOLLOW */));
+    }
+    case mis_step_hostname:
+        return attempt(state, SYS_sethostname, raw2(SYS_sethostname, step->text, step->text_length));
+    case mis_step_loopback:
+        return loopback_up(state);
+    case mis_step_limit:
+        return limit(state, step);
+    case mis_step_clear_groups:
+        return attempt(state, SYS_setgroups, raw2(SYS_setgroups, 0, NULL));
+    case mis_step_group:
+        return attempt(state, SYS_setresgid, raw3(SYS_setresgid, step->number, step->number, step->number));
+    case mis_step_user:
+        return attempt(state, SYS_setresuid, raw3(SYS_setresuid, step->number, step->number, step->number));
+    case mis_step_secure_bits:
+        return attempt(state, SYS_prctl, raw5(SYS_prctl, PR_SET_SECUREBITS, step->number, 0, 0, 0));
+    case mis_step_dumpable:
+        return attempt(state, SYS_prctl, raw5(SYS_prctl, PR_SET_DUMPABLE, step->number, 0, 0, 0));
+    case mis_step_keyring: {
+        long serial = attempt(state, SYS_keyctl, raw2(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
+        return serial < 0 && serial != -ENOSYS ? serial : 0;
+    }
+    case mis_step_capabilities:
+        return drop_capabilities(state, step);
+    case mis_step_no_new_privileges:
+        return attempt(state, SYS_prctl, raw5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    case mis_step_landlock_ruleset:
+        return landlock_ruleset(state, step);
+    case mis_step_landlock_allow:
+        return landlock_allow(state, step);
+    case mis_step_landlock_restrict:
+        return attempt(state, SYS_landlock_restrict_self,
+                       raw2(SYS_landlock_restrict_self, place(state, step->slot), 0));
+    case mis_step_seccomp:
+        return install_filter(state, step);
+    case mis_step_send:
+        return send_descriptor(state, step);
+    case mis_step_terminal:
+        return open_terminal(state, step);
+    case mis_step_change_directory:
+        return attempt(state, SYS_chdir, raw1(SYS_chdir, step->path));
+    case mis_step_mark: {
+        int target = open_path(state, step->place, step->path);
+        if (target < 0)
+            return target;
+        /* The kernel wants a path, and refuses O_PATH descriptors by themselves: name the descriptor. */
+        char name[32] = "/proc/self/fd/";
+        int at = 14, digits = 1;
+        for (int rest = target; rest >= 10; rest /= 10)
+            digits++;
+        for (int i = digits - 1, rest = target; i >= 0; i--, rest /= 10)
+            name[at + i] = (char)('0' + rest % 10);
+        name[at + digits] = 0;
+        long result = attempt(state, SYS_fanotify_mark,
+                              raw5(SYS_fanotify_mark, step->fd, step->number, step->value, AT_FDCWD, name));
+        raw1(SYS_close, target);
+        return result;
+    }
+    case mis_step_clone_mount: {
+        long tree = clone_mount(state, step);
+        if (tree < 0)
+            return tree;
+        keep(state, step->slot, (int)tree);
+        return 0;
+    }
+    case mis_step_close:
+        raw1(SYS_close, place(state, step->slot));
+        keep(state, step->slot, -1);
+        return 0;
+    case mis_step_execute:
+        return execute(state, step);
+    }
+    return -EINVAL;
+}
+
+static void run(void *argument) {
+    struct state state = {.setup = argument};
+    for (int i = 0; i < mis_slot_count; i++)
+        state.slots[i] = -1;
+    struct mis_setup *setup = argument;
+    for (size_t i = 0; i < setup->count; i++) {
+        const struct mis_step *step = setup->steps + i;
+        long result = obey(&state, step);
+        if (result >= 0 || (result == -ENOENT && step->flags & mis_flag_may_be_absent))
+            continue;
+        setup->report.error = (int32_t)-result;
+        setup->report.call = state.call;
+        __atomic_store_n(&setup->report.step, (int32_t)i, __ATOMIC_RELEASE);
+        break;
+    }
+    for (;;)
+        raw1(SYS_exit, 125);
+}
+
+int mis_clone_setup(struct mis_setup *setup, uint64_t namespaces, int cgroup, void *stack, size_t stack_size,
+                    int *pidfd) {
+    setup->report.step = -1;
+    return (int)mis_clone_sharing_memory(namespaces, cgroup, stack, stack_size, run, setup, SIGCHLD, pidfd);
+}
+
+static void hold(void *unused) {
+    (void)unused;
+    raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    for (;;)
+        raw0(SYS_pause);
+}
+
+int mis_clone_namespace_holder(void *stack, size_t stack_size, int *pidfd) {
+    return (int)mis_clone_sharing_memory(CLONE_NEWUSER, -1, stack, stack_size, hold, NULL, SIGCHLD, pidfd);
+}

@@ -1,0 +1,96 @@
+/*
+ * What Swift's Glibc module does not show: variadic and newer system calls, and structures of the kernel's headers.
+ * Every function returns -1 and sets errno, as libc does; LinuxSystem turns that into an error in one place.
+ */
+#ifndef MIS_CLINUX_H
+#define MIS_CLINUX_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/fanotify.h>
+#include <linux/landlock.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <linux/stat.h>
+#include <poll.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/sysmacros.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Shown by libc with _GNU_SOURCE only, which Swift's own Glibc module is built without. */
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+#ifndef O_PATH
+#define O_PATH 010000000
+#endif
+
+/* fcntl(F_DUPFD_CLOEXEC). */
+int clinux_duplicate(int fd);
+char *_Nullable *_Nullable clinux_environment(void);
+int clinux_open(int directory, const char *_Nonnull path, int flags, mode_t mode);
+/* openat2(2); `resolve` is RESOLVE_*. */
+int clinux_open_resolving(int directory, const char *_Nonnull path, uint64_t flags, uint64_t mode, uint64_t resolve);
+int clinux_pidfd_open(pid_t pid);
+int clinux_pidfd_send_signal(int pidfd, int signal);
+int clinux_memfd_create(const char *_Nonnull name, unsigned flags);
+int clinux_statx(int directory, const char *_Nonnull path, int flags, struct statx *_Nonnull result);
+int clinux_landlock_abi(void);
+int clinux_mount_set_attributes(int directory, const char *_Nonnull path, unsigned flags, uint64_t set);
+int clinux_ioctl_int(int fd, unsigned long request, int value);
+int clinux_ioctl_pointer(int fd, unsigned long request, void *_Nullable pointer);
+int clinux_getdents(int fd, void *_Nonnull buffer, size_t size);
+int clinux_rename_no_replace(int from_directory, const char *_Nonnull from, int to_directory,
+                             const char *_Nonnull to);
+/* Receives one message and at most one descriptor (-1: none came). Returns the message's length. */
+ssize_t clinux_receive_descriptor(int socket, void *_Nonnull buffer, size_t size, int *_Nonnull fd);
+/* waitid(P_PIDFD, ..., WEXITED): the pid, 0 when it still runs (`flags` WNOHANG), or -1. */
+int clinux_wait_pidfd(int pidfd, int flags, int *_Nonnull code, int *_Nonnull status);
+/* waitpid(2) with __WALL, for children that announce their end with no signal. */
+int clinux_wait_any_kind(pid_t pid);
+uint32_t clinux_capability_last(void);
+dev_t clinux_makedev(unsigned major_number, unsigned minor_number);
+
+/* ioctl requests whose macros Swift cannot import. */
+extern const unsigned long clinux_TIOCSWINSZ, clinux_TIOCGWINSZ, clinux_TIOCSCTTY;
+extern const unsigned long clinux_seccomp_receive, clinux_seccomp_send, clinux_seccomp_id_valid;
+extern const unsigned long clinux_seccomp_set_flags;
+
+/* The kernel's errno name ("EACCES"), or "errno N". */
+const char *_Nonnull clinux_errno_name(int error);
+
+#endif
