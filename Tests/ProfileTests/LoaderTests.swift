@@ -1,0 +1,7 @@
+import Testing
+
+@testable import Profile
+
+@Test func builtIns() throws {
+    #expect(BuiltinProfiles.text(named: "default") != nil)
+}
