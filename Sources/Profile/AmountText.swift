@@ -122,7 +122,7 @@ public enum ProcessorText {
         let isPercent = text.utf8.last == UInt8(ascii: "%")
         let number = isPercent ? String(text.dropLast()) : text
         guard let percent = scaled(number, by: isPercent ? 1 : 100), percent >= 1, percent <= 409_600,
-            !(isPercent && number.contains("."))
+            !(isPercent && number.utf8.contains(UInt8(ascii: ".")))
         else {
             throw AmountError(
                 found: "\(quoted(text)) is no share of the processor",

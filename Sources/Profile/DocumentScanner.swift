@@ -23,8 +23,8 @@ struct DocumentScanner {
 
     /// Parts of a key, and arrays or inline tables in one another. A profile needs two.
     static let depthLimit = 16
-    /// Values in one file, list entries included.
-    static let valueLimit = 20_000
+    /// Values in one file, list entries and sections included.
+    static let valueLimit = 10_000
     /// Values left to TOMLKit in one file: it frees nothing it has read.
     static let unusualLimit = 1_000
     static let mistakeLimit = 100
@@ -154,6 +154,7 @@ struct DocumentScanner {
 
     private mutating func scanHeader() throws(Stop) {
         let start = position()
+        try countValue()
         skipsEntries = true
         index += 1
         let isArrayElement = index < bytes.count && bytes[index] == UInt8(ascii: "[")
@@ -230,6 +231,7 @@ struct DocumentScanner {
     }
 
     private mutating func scanInlineTable(_ name: String, at start: Document.Position, depth: Int) throws(Stop) {
+        try countValue()
         guard depth <= Self.depthLimit else { throw fail("tables more than \(Self.depthLimit) deep") }
         if !skipsEntries {
             document.headers.append(Document.Header(name: name, position: start, isArrayElement: false))
@@ -259,8 +261,7 @@ struct DocumentScanner {
     // MARK: Values
 
     private mutating func scanValue(depth: Int) throws(Stop) -> Document.Value {
-        values += 1
-        guard values <= Self.valueLimit else { throw fail("more than \(Self.valueLimit) values in one file") }
+        try countValue()
         guard depth <= Self.depthLimit else { throw fail("lists more than \(Self.depthLimit) deep") }
         guard index < bytes.count else { throw fail("the file ends where a value is due") }
         let start = index
@@ -287,6 +288,14 @@ struct DocumentScanner {
             return .table
         default:
             return try scanWord(place)
+        }
+    }
+
+    private mutating func countValue() throws(Stop) {
+        values += 1
+        guard values <= Self.valueLimit else {
+            index = bytes.count
+            throw fail("more than \(Self.valueLimit) values in one file", "split it: profiles can extend several")
         }
     }
 

@@ -131,11 +131,11 @@ extension Profile {
     public mutating func setLimits(_ pairs: [(key: String, value: String)], source: String) throws(ProfileErrors) {
         var mistakes: [ProfileMistake] = []
         var changed = limits
-        var keys: Set<Limits.Key> = []
+        var keys: [Limits.Key] = []
         for pair in pairs {
             do throws(AmountError) {
                 try changed.set(key: pair.key, value: pair.value)
-                if let key = Limits.Key(text: pair.key) { keys.insert(key) }
+                if let key = Limits.Key(text: pair.key) { keys.append(key) }
             } catch {
                 mistakes.append(
                     ProfileMistake(
@@ -158,7 +158,7 @@ extension Profile {
     /// Someone who changes `memory` alone does not mean to keep a soft limit, or a watchdog, made for another size:
     /// `memory_high` becomes nine tenths of it, the watchdog's memory the same as it, the watchdog's processor share
     /// five quarters of the quota. Only what was set by a base profile moves; what is off stays off.
-    mutating func followLimits(changed: Set<Limits.Key>, watchdogSet: Set<WatchdogLimit>) {
+    mutating func followLimits(changed: [Limits.Key], watchdogSet: [WatchdogLimit]) {
         if changed.contains(.memory) {
             if !changed.contains(.memoryHigh), limits.memoryHigh != nil {
                 limits.memoryHigh = limits.memory.map { $0.share(9, of: 10) }

@@ -50,15 +50,56 @@ extension PathRule {
             place = String(Substring(place.utf8.dropLast(name.utf8.count + 1)))
             if place.isEmpty { place = "/" }
         }
-        let isRoot = systemRoots.contains(place) || place == "${HOME}"
+        let isRoot = isSystemRoot(place) || place == "${HOME}"
         guard isRoot else { return }
         throw AmountError(
             found: "\(quoted(text)) under write gives away \(place == "${HOME}" ? "the home folder" : place)",
             remedy: "list the folders below it that are needed")
     }
 
-    private static let systemRoots: Set<String> = [
-        "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/proc", "/root",
-        "/run", "/sbin", "/srv", "/sys", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/var",
-    ]
+    private static func isSystemRoot(_ place: String) -> Bool {
+        switch place {
+        case "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/proc",
+            "/root", "/run", "/sbin", "/srv", "/sys", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/var":
+            true
+        default: false
+        }
+    }
+}
+
+/// The entries of one file's `[filesystem]` lists by place, to find two that contradict each other.
+struct PlaceTable {
+    private var entries: [(place: String, access: PathRule.Access, line: Int)] = []
+    /// Open addressing: indices of `entries`, -1 for free. A power of two, half full at most.
+    private var slots = [Int32](repeating: -1, count: 512)
+
+    /// Adds an entry, unless it contradicts one that is there: then answers that one.
+    mutating func add(_ place: String, _ access: PathRule.Access, line: Int) -> (access: PathRule.Access, line: Int)? {
+        if entries.count * 2 >= slots.count {
+            slots = [Int32](repeating: -1, count: slots.count * 2)
+            for index in entries.indices { slots[freeSlot(entries[index].place)] = Int32(index) }
+        }
+        var slot = firstSlot(place)
+        while slots[slot] >= 0 {
+            let other = entries[Int(slots[slot])]
+            if other.access.contradicts(access), other.place == place { return (other.access, other.line) }
+            slot = (slot + 1) & (slots.count - 1)
+        }
+        slots[slot] = Int32(entries.count)
+        entries.append((place, access, line))
+        return nil
+    }
+
+    private func freeSlot(_ place: String) -> Int {
+        var slot = firstSlot(place)
+        while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
+        return slot
+    }
+
+    /// FNV-1a. A file of a million colliding names is the user's own.
+    private func firstSlot(_ place: String) -> Int {
+        var hash: UInt32 = 2_166_136_261
+        for byte in place.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        return Int(hash ^ (hash >> 15)) & (slots.count - 1)
+    }
 }

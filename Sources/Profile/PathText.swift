@@ -43,10 +43,68 @@ public struct PathText: Sendable, Equatable {
         guard text.utf8.count < 4096 else {
             throw AmountError(found: "a path of \(text.utf8.count) bytes", remedy: "the kernel takes 4095")
         }
+        if let plain = plain(text, variables) { return plain }
+        return try general(text, variables)
+    }
+
+    /// The common case in one pass, because every run reads some hundred and fifty of these: `/`, `~` or a variable,
+    /// then names without anything special. `nil` when there is more to look at.
+    static func plain(_ text: String, _ variables: Variables) -> PathText? {
+        let bytes = text.utf8Span.span
+        var head = 0
+        var variable: String?
+        switch bytes[0] {
+        case slash:
+            guard bytes.count > 1 else { return nil }
+        case UInt8(ascii: "~"):
+            head = 1
+            variable = "HOME"
+        case UInt8(ascii: "$"):
+            if begins(text, "${WORKSPACE}") {
+                variable = "WORKSPACE"
+                head = 12
+            } else if begins(text, "${HOME}") {
+                variable = "HOME"
+                head = 7
+            } else if begins(text, "${GIT_COMMON_DIR}") {
+                variable = "GIT_COMMON_DIR"
+                head = 17
+            } else {
+                return nil
+            }
+        default:
+            return nil
+        }
+        var index = head
+        while index < bytes.count {
+            guard bytes[index] == slash else { return nil }
+            let start = index + 1
+            index = start
+            while index < bytes.count, bytes[index] != slash {
+                if isSpecial(bytes[index]) { return nil }
+                index += 1
+            }
+            if index == start { return nil }
+            if bytes[start] == UInt8(ascii: "."), index - start <= 2, bytes[index - 1] == UInt8(ascii: ".") {
+                return nil
+            }
+        }
+        guard let variable else { return PathText(pattern: .path(text), canonical: text) }
+        let tail = String(Substring(text.utf8.dropFirst(head)))
+        let canonical = head == 1 ? "${HOME}" + tail : text
+        guard let value = variables.value(of: variable) ?? nil, value.utf8.first == slash else {
+            return PathText(pattern: .unavailable(variable: variable), canonical: canonical)
+        }
+        guard Variables.isNormal(value) else { return nil }
+        return PathText(pattern: .path(value + tail), canonical: canonical)
+    }
+
+    /// Every case, the plain ones included.
+    static func general(_ text: String, _ variables: Variables) throws(AmountError) -> PathText {
         guard !text.utf8.contains(0) else {
             throw AmountError(found: "a NUL character in \(quoted(text))", remedy: "remove it")
         }
-        if text.hasPrefix("**/") { return try suffix(text) }
+        if begins(text, "**/") { return try suffix(text) }
         return try anchored(text, variables)
     }
 
@@ -54,10 +112,10 @@ public struct PathText: Sendable, Equatable {
 
     private static func suffix(_ text: String) throws(AmountError) -> PathText {
         var names: [String] = []
-        for part in text.utf8.dropFirst(3).split(separator: UInt8(ascii: "/")) {
+        for part in text.utf8.dropFirst(3).split(separator: slash) {
             let name = String(Substring(part))
             if name == "." { continue }
-            guard name != "..", !name.contains("$"), !name.hasPrefix("~") else {
+            guard name != "..", !holds(name, "$"), !begins(name, "~") else {
                 throw AmountError(
                     found: "\(quoted(name)) in the name pattern \(quoted(text))", remedy: "write names only")
             }
@@ -76,7 +134,7 @@ public struct PathText: Sendable, Equatable {
         var unavailable: String?
         var glob: String?
         var isFirst = true
-        for part in text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+        for part in text.utf8.split(separator: slash, omittingEmptySubsequences: false) {
             let name = String(Substring(part))
             defer { isFirst = false }
             if isFirst {
@@ -104,7 +162,7 @@ public struct PathText: Sendable, Equatable {
             }
             if name.utf8.contains(where: Glob.isSpecial) {
                 try checkGlob(name, in: text)
-                guard !name.contains("${") else {
+                guard !holds(name, "$") else {
                     throw AmountError(
                         found: "a variable and a glob in one name of \(quoted(text))", remedy: "use one of them")
                 }
@@ -128,18 +186,18 @@ public struct PathText: Sendable, Equatable {
     /// The variable an entry begins with, or the reason why it is no absolute path.
     private static func leadingVariable(_ name: String, in text: String) throws(AmountError) -> String {
         if name == "~" { return "HOME" }
-        if name.hasPrefix("~") {
+        if begins(name, "~") {
             throw AmountError(
                 found: "\(quoted(text)) names another account's home", remedy: "write its path in full")
         }
-        if name.hasPrefix("${"), name.hasSuffix("}"), !name.dropFirst(2).dropLast().contains("$") {
-            let variable = String(name.dropFirst(2).dropLast())
+        if begins(name, "${"), name.utf8.last == UInt8(ascii: "}") {
+            let variable = String(Substring(name.utf8.dropFirst(2).dropLast()))
             guard variable != "UID" else {
                 throw AmountError(found: "\(quoted(text)) is relative", remedy: absoluteRemedy)
             }
             return variable
         }
-        if name.hasPrefix("$") {
+        if begins(name, "$") {
             throw AmountError(found: "\(quoted(name)) in \(quoted(text))", remedy: "variables are written ${NAME}")
         }
         throw AmountError(found: "\(quoted(text)) is relative", remedy: absoluteRemedy)
@@ -150,48 +208,63 @@ public struct PathText: Sendable, Equatable {
         _ name: String, _ variables: Variables, in text: String
     ) throws(AmountError) -> String? {
         guard name.utf8.contains(UInt8(ascii: "$")) else { return name }
-        var result = ""
-        var rest = Substring(name)
-        while let dollar = rest.firstIndex(of: "$") {
+        var result: [UInt8] = []
+        var rest = Substring(name).utf8
+        while let dollar = rest.firstIndex(of: UInt8(ascii: "$")) {
             result += rest[..<dollar]
-            guard rest[dollar...].hasPrefix("${"), let end = rest[dollar...].firstIndex(of: "}") else {
-                throw AmountError(
-                    found: "\"$\" in \(quoted(text))", remedy: "variables are written ${NAME}")
+            guard rest[dollar...].starts(with: "${".utf8), let end = rest[dollar...].firstIndex(of: UInt8(ascii: "}"))
+            else {
+                throw AmountError(found: "\"$\" in \(quoted(text))", remedy: "variables are written ${NAME}")
             }
-            let variable = String(rest[rest.index(dollar, offsetBy: 2)..<end])
+            let variable = String(Substring(rest[rest.index(dollar, offsetBy: 2)..<end]))
             guard variable == "UID" else {
                 _ = try variables.checked(variable, in: text)
                 throw AmountError(
                     found: "${\(variable)} in the middle of \(quoted(text))",
                     remedy: "it is a whole path: begin with it")
             }
-            result += String(variables.uid)
+            result += String(variables.uid).utf8
             rest = rest[rest.index(after: end)...]
         }
-        return result + rest
+        return String(decoding: result + rest, as: UTF8.self)
     }
 
     private static func checkGlob(_ name: String, in text: String) throws(AmountError) {
-        if name.contains("**") {
-            throw AmountError(
-                found: "\"**\" in \(quoted(text))", remedy: "it may only stand at the very beginning, as in **/name")
-        }
-        // Read literally they would match nothing, silently: the worst thing a rule can do.
-        if name.utf8.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) {
-            throw AmountError(
-                found: "a bracket in \(quoted(text))",
-                remedy: "only * and ? are known; ? also stands for a literal bracket")
-        }
-        var rest = Substring(name)
-        while let brace = rest.firstIndex(where: { $0 == "{" || $0 == "}" }) {
-            guard rest[brace] == "{", brace > rest.startIndex, rest[rest.index(before: brace)] == "$",
-                let end = rest[brace...].firstIndex(of: "}")
-            else {
+        var previous: UInt8 = 0
+        var isVariable = false
+        for byte in name.utf8 {
+            switch byte {
+            case UInt8(ascii: "*") where previous == byte:
+                throw AmountError(
+                    found: "\"**\" in \(quoted(text))", remedy: "it may only stand at the very beginning, as in **/name"
+                )
+            // Read literally these would match nothing, silently: the worst thing a rule can do.
+            case UInt8(ascii: "["), UInt8(ascii: "]"):
+                throw AmountError(
+                    found: "a bracket in \(quoted(text))",
+                    remedy: "only * and ? are known; ? also stands for a literal bracket")
+            case UInt8(ascii: "{") where previous == UInt8(ascii: "$"):
+                isVariable = true
+            case UInt8(ascii: "}") where isVariable:
+                isVariable = false
+            case UInt8(ascii: "{"), UInt8(ascii: "}"):
                 throw AmountError(
                     found: "a brace in \(quoted(text))",
                     remedy: "write one entry for each; ? also stands for a literal brace")
+            default:
+                break
             }
-            rest = rest[rest.index(after: end)...]
+            previous = byte
+        }
+    }
+
+    /// Bytes that mean something other than themselves somewhere, or that no name may hold.
+    private static func isSpecial(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0, UInt8(ascii: "*"), UInt8(ascii: "?"), UInt8(ascii: "["), UInt8(ascii: "]"), UInt8(ascii: "{"),
+            UInt8(ascii: "}"), UInt8(ascii: "$"):
+            true
+        default: false
         }
     }
 }
@@ -204,8 +277,27 @@ extension Variables {
                 found: "unknown variable ${\(name)} in \(quoted(text))",
                 remedy: suggestion(for: name, among: Variables.names))
         }
-        guard let value, value.utf8.first == UInt8(ascii: "/") else { return nil }
+        guard let value, value.utf8.first == slash else { return nil }
         return value
+    }
+
+    /// Absolute, without doubled or trailing slashes and without dots; not the root folder either, which ends in a slash.
+    fileprivate static func isNormal(_ path: String) -> Bool {
+        var length = 0
+        var onlyDots = true
+        var isFirst = true
+        for byte in path.utf8 {
+            if byte == slash {
+                if !isFirst, length == 0 || (onlyDots && length <= 2) { return false }
+                length = 0
+                onlyDots = true
+            } else {
+                if byte != UInt8(ascii: ".") { onlyDots = false }
+                length += 1
+            }
+            isFirst = false
+        }
+        return length > 0 && !(onlyDots && length <= 2)
     }
 }
 
@@ -219,7 +311,7 @@ private struct Components {
 
     /// For texts with variables unexpanded: what `${WORKSPACE}/..` is cannot be said, so it stays.
     mutating func appendParent() {
-        if let last = names.last, last != "..", !last.hasPrefix("${") {
+        if let last = names.last, last != "..", !begins(last, "${") {
             names.removeLast()
         } else if !names.isEmpty {
             names.append("..")
@@ -227,13 +319,24 @@ private struct Components {
     }
 
     mutating func append(path: String) {
-        for part in path.utf8.split(separator: UInt8(ascii: "/")) {
+        for part in path.utf8.split(separator: slash) {
             let name = String(Substring(part))
             if name != "." { append(name) }
         }
     }
 
     var text: String {
-        names.first?.hasPrefix("${") == true ? names.joined(separator: "/") : "/" + names.joined(separator: "/")
+        let joined = names.joined(separator: "/")
+        return names.first.map { begins($0, "${") } == true ? joined : "/" + joined
     }
+}
+
+private let slash = UInt8(ascii: "/")
+
+// By bytes: Swift's own functions compare characters, and would take a slash with an accent for no slash at all.
+
+private func begins(_ text: String, _ prefix: String) -> Bool { text.utf8.starts(with: prefix.utf8) }
+
+private func holds(_ text: String, _ character: Unicode.Scalar) -> Bool {
+    text.utf8.contains(UInt8(ascii: character))
 }

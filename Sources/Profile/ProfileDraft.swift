@@ -2,7 +2,7 @@
 struct ProfileDraft {
     var profile: Profile
     /// By key: where the value in force was written.
-    var origins: [ProfileKey: Origin] = [:]
+    var origins = [Origin?](repeating: nil, count: ProfileKey.allCases.count)
     /// Where each entry of `process.capabilities`, `.seccomp` and `.environment` was written.
     var capabilityOrigins: [Origin] = []
     var seccompOrigins: [Origin] = []
@@ -16,11 +16,14 @@ struct ProfileChecker {
     private let source: String
     private let variables: Variables
     /// The keys this file has set, each with the place of the first time.
-    private var seen: [ProfileKey: Document.Position] = [:]
-    /// This file's entries of the `[filesystem]` lists, by place.
-    private var places: [String: [(access: PathRule.Access, position: Document.Position)]] = [:]
+    private var seen = [Document.Position?](repeating: nil, count: ProfileKey.allCases.count)
+    /// This file's entries of the `[filesystem]` lists: by place, a bit for each list it is in.
+    private var places = PlaceTable()
     /// Sections that have been complained of: their entries need no complaint each.
-    private var unknownSections: Set<String> = []
+    private var unknownSections: [String] = []
+
+    /// Beyond this many nobody reads on, in a chain of profiles taken together.
+    static let mistakeLimit = 1000
 
     private init(_ draft: ProfileDraft, source: String, variables: Variables) {
         self.draft = draft
@@ -32,7 +35,7 @@ struct ProfileChecker {
     static func apply(_ document: Document, source: String, variables: Variables, to draft: inout ProfileDraft) {
         var checker = ProfileChecker(draft, source: source, variables: variables)
         checker.checkHeaders(document)
-        for entry in document.entries { checker.apply(entry) }
+        for entry in document.entries where checker.draft.mistakes.count < Self.mistakeLimit { checker.apply(entry) }
         checker.settle()
         draft = checker.draft
     }
@@ -45,7 +48,7 @@ struct ProfileChecker {
         let nothing = Variables(workspace: "/", home: nil, uid: 0, gitCommonDirectory: nil)
         var checker = ProfileChecker(draft, source: source, variables: nothing)
         var names: [(name: String, position: Document.Position)] = []
-        for entry in document.entries where entry.name == ProfileKey.extends.rawValue {
+        for entry in document.entries where entry.name == ProfileKey.extends.fullName {
             checker.strings(entry, "profile names") { _, name, position in names.append((name, position)) }
         }
         return (names, checker.draft.mistakes)
@@ -69,30 +72,34 @@ struct ProfileChecker {
         report(entry.valuePosition, "\(entry.name) is \(entry.value.kind)", "\(expected) is due, such as \(example)")
     }
 
+    private mutating func isNew(_ section: String) -> Bool {
+        if unknownSections.contains(section) { return false }
+        unknownSections.append(section)
+        return true
+    }
+
     // MARK: Names
 
     private mutating func checkHeaders(_ document: Document) {
-        var first: [String: Document.Position] = [:]
-        for header in document.headers {
+        for (index, header) in document.headers.enumerated() where draft.mistakes.count < Self.mistakeLimit {
             if header.isArrayElement {
                 report(
                     header.position, "[[\(clipped(header.name))]] is a list of tables", "sections are written [name]")
                 continue
             }
-            if let known = first[header.name] {
+            if let first = document.headers[..<index].first(where: { $0.name == header.name }) {
                 report(
                     header.position, "section [\(clipped(header.name))] appears twice",
-                    "it began in line \(known.line): put both together")
+                    "it began in line \(first.position.line): put both together")
                 continue
             }
-            first[header.name] = header.position
             guard !ProfileKey.sections.contains(header.name) else { continue }
             // With entries below it, one complaint a section is enough: the entries are passed over.
             let section = header.name.utf8.split(separator: UInt8(ascii: "."), maxSplits: 1).first
             let name = section.map { String(Substring($0)) } ?? header.name
-            if ProfileKey.sections.contains(name) || ProfileKey(rawValue: header.name) != nil {
+            if ProfileKey.sections.contains(name) || ProfileKey(fullName: header.name) != nil {
                 report(header.position, "\(clipped(header.name)) is no table", "write key = value in its section")
-            } else if unknownSections.insert(name).inserted {
+            } else if isNew(name) {
                 report(
                     header.position, "unknown section [\(clipped(header.name))]",
                     suggestion(for: header.name, among: ProfileKey.sections))
@@ -113,7 +120,7 @@ struct ProfileChecker {
         // The unknown section itself has been reported, unless it was written as a dotted key.
         if ProfileKey.sections.contains(section) {
             reportMisplaced(entry, parts[1], in: section)
-        } else if unknownSections.insert(section).inserted {
+        } else if isNew(section) {
             report(
                 entry.position, "unknown section [\(clipped(section))]",
                 suggestion(for: section, among: ProfileKey.sections))
@@ -124,10 +131,9 @@ struct ProfileChecker {
         let place = section.isEmpty ? "at the top of the file" : "in [\(section)]"
         let names = ProfileKey.names(in: section)
         if nearestName(to: name, among: names) == nil,
-            let elsewhere = ProfileKey.allCases.first(where: { $0.shortName == name || $0.rawValue == name })
+            let elsewhere = ProfileKey.allCases.first(where: { $0.shortName == name || $0.fullName == name })
         {
-            let home = elsewhere.rawValue.utf8.prefix { $0 != UInt8(ascii: ".") }
-            let belongs = elsewhere.shortName.isEmpty ? "at the top of the file" : "in [\(String(Substring(home)))]"
+            let belongs = elsewhere.section.isEmpty ? "at the top of the file" : "in [\(elsewhere.section)]"
             report(entry.position, "unknown key \(quoted(name)) \(place)", "it belongs \(belongs)")
             return
         }
@@ -137,12 +143,12 @@ struct ProfileChecker {
     // MARK: Values
 
     private mutating func apply(_ entry: Document.Entry) {
-        guard let key = ProfileKey(rawValue: entry.name) else { return reportUnknown(entry) }
-        if let first = seen[key] {
+        guard let key = ProfileKey(fullName: entry.name) else { return reportUnknown(entry) }
+        if let first = seen[key.rawValue] {
             report(entry.position, "\(entry.name) appears twice", "the first is in line \(first.line): keep one")
             return
         }
-        seen[key] = entry.position
+        seen[key.rawValue] = entry.position
         if let access = key.access { return applyRules(entry, access) }
         if let limit = key.limit { return applyLimit(entry, key, limit) }
         switch key {
@@ -173,7 +179,7 @@ struct ProfileChecker {
             }
         default: break
         }
-        draft.origins[key] = origin(entry.position)
+        draft.origins[key.rawValue] = origin(entry.position)
     }
 
     private mutating func applyName(_ entry: Document.Entry) {
@@ -189,7 +195,7 @@ struct ProfileChecker {
     }
 
     private mutating func applyLimit(_ entry: Document.Entry, _ key: ProfileKey, _ limit: Profile.Limits.Key) {
-        draft.origins[key] = origin(entry.position)
+        draft.origins[key.rawValue] = origin(entry.position)
         do throws(AmountError) {
             switch entry.value {
             case .integer(let number) where limit.isCount:
@@ -290,13 +296,12 @@ struct ProfileChecker {
             report(position, error.found, error.remedy)
             return
         }
-        for other in places[path.canonical, default: []] where access.contradicts(other.access) {
+        if let other = places.add(path.canonical, access, line: position.line) {
             report(
                 position, "\(quoted(text)) is under both \(other.access.rawValue) and \(access.rawValue)",
-                "the other is in line \(other.position.line): keep one")
+                "the other is in line \(other.line): keep one")
             return
         }
-        places[path.canonical, default: []].append((access, position))
         draft.profile.filesystem.rules.append(
             PathRule(access: access, pattern: path.pattern, text: text, origin: origin(position)))
     }
@@ -370,13 +375,12 @@ struct ProfileChecker {
     // MARK: The file as a whole
 
     private mutating func settle() {
-        var limits: Set<Profile.Limits.Key> = []
-        for key in seen.keys { if let limit = key.limit { limits.insert(limit) } }
-        var watchdog: Set<Profile.WatchdogLimit> = []
-        if seen[.watchdogCPU] != nil { watchdog.insert(.cpu) }
-        if seen[.watchdogMemory] != nil { watchdog.insert(.memory) }
+        let limits = ProfileKey.allCases.compactMap { seen[$0.rawValue] == nil ? nil : $0.limit }
+        var watchdog: [Profile.WatchdogLimit] = []
+        if seen[ProfileKey.watchdogCPU.rawValue] != nil { watchdog.append(.cpu) }
+        if seen[ProfileKey.watchdogMemory.rawValue] != nil { watchdog.append(.memory) }
         draft.profile.followLimits(changed: limits, watchdogSet: watchdog)
-        let place = seen[.memoryHigh] ?? seen[.memory]
+        let place = seen[ProfileKey.memoryHigh.rawValue] ?? seen[ProfileKey.memory.rawValue]
         if let place, let contradiction = draft.profile.limits.contradiction {
             report(place, contradiction.found, contradiction.remedy)
         }

@@ -39,7 +39,7 @@ public struct ProfileLoader: Sendable {
             // Both are the file's own, not its bases'.
             draft.profile.name = Self.defaultName(of: text)
             draft.profile.description = ""
-            draft.origins[.description] = nil
+            draft.origins[ProfileKey.description.rawValue] = nil
             ProfileChecker.apply(document, source: text.name, variables: variables, to: &draft)
         }
         guard draft.mistakes.isEmpty else { throw ProfileErrors(Self.ordered(draft.mistakes, gathering.files)) }
@@ -49,7 +49,7 @@ public struct ProfileLoader: Sendable {
     /// The files of a load, in the order they are laid over one another.
     private struct Gathering {
         var files: [(text: ProfileSources.Text, document: Document)] = []
-        var known: Set<String> = []
+        var known: [String] = []
         var mistakes: [ProfileMistake] = []
     }
 
@@ -90,7 +90,7 @@ public struct ProfileLoader: Sendable {
                 "extend fewer")
             return
         }
-        gathering.known.insert(text.name)
+        gathering.known.append(text.name)
         let document = read(text, into: &gathering)
         let parents = ProfileChecker.parents(of: document, source: text.name)
         gathering.mistakes += parents.mistakes
