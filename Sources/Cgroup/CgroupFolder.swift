@@ -1,0 +1,75 @@
+import LinuxSystem
+
+/// One folder of a sandbox's cgroup: the v2 one, or that of one v1 hierarchy.
+final class CgroupFolder: Sendable {
+    /// The v1 controller; `nil` for the v2 folder.
+    let controller: CgroupController?
+    let path: String
+    private let descriptor: FileDescriptor
+    /// v1: the folder's `tasks`, open for writing.
+    let tasks: Int32?
+    /// Owns ``tasks``.
+    private let tasksFile: FileDescriptor?
+
+    /// Makes the folder `name` in our folder below `root`.
+    /// - Parameter populate: called with the new folder's path; what the kernel does by itself, a test's fake tree
+    ///   has to do: put the control files in.
+    init(
+        controller: CgroupController?, root: String, name: CgroupName, mayExist: Bool, populate: (String) -> Void
+    ) throws(SystemError) {
+        let parent = "\(root)/\(CgroupHierarchy.folderName)"
+        let path = "\(parent)/\(name)"
+        do {
+            do throws(Errno) {
+                try Self.make(path, mode: 0o700)
+            } catch let error where error.code == ENOENT {
+                try Self.make(parent, mode: 0o755, mayExist: true)
+                populate(parent)
+                try Self.make(path, mode: 0o700)
+            } catch let error where error.code == EEXIST && mayExist {}
+            populate(path)
+        } catch {
+            throw (error as Errno).doing("making the cgroup", path)
+        }
+        let opened: FileDescriptor
+        do {
+            opened = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        } catch {
+            unsafe rmdir(path)
+            throw error.doing("opening the cgroup", path)
+        }
+        self.controller = controller
+        self.path = path
+        if controller == nil {
+            tasks = nil
+            tasksFile = nil
+        } else {
+            do {
+                let file = try FileDescriptor.open("tasks", O_WRONLY, at: opened.number)
+                tasks = file.number
+                tasksFile = consume file
+            } catch {
+                unsafe rmdir(path)
+                throw error.doing("opening", "\(path)/tasks")
+            }
+        }
+        descriptor = opened
+    }
+
+    private static func make(_ path: String, mode: mode_t, mayExist: Bool = false) throws(Errno) {
+        do throws(Errno) {
+            try kernel { unsafe mkdir(path, mode) }
+        } catch let error where error.code == EEXIST && mayExist {}
+    }
+
+    var directory: Int32 { descriptor.number }
+
+    func read(_ file: String) -> String? { try? readText(file, at: directory) }
+
+    func write(_ text: String, to file: String) throws(Errno) {
+        try writeText(text, to: file, at: directory)
+    }
+
+    /// Takes the lock that says: somebody sees to this cgroup. False when another has it.
+    func lock() -> Bool { flock(directory, LOCK_EX | LOCK_NB) == 0 }
+}
