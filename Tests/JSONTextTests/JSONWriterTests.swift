@@ -134,7 +134,9 @@ import Testing
     }
 
     @Test func doublesReadBackTheSame() throws {
-        for value in [0.1, -0.0, 1e300, Double.leastNonzeroMagnitude, 1e16, 123456789.123, Double.pi, Double.greatestFiniteMagnitude] {
+        for value in [
+            0.1, -0.0, 1e300, .leastNonzeroMagnitude, 1e16, 123456789.123, Double.pi, Double.greatestFiniteMagnitude,
+        ] {
             var writer = JSONWriter()
             writer.double(value)
             guard case .number(let back) = try JSONReader.read(writer.bytes) else {
