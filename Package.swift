@@ -30,34 +30,52 @@ let package = Package(
 
         // Leaves.
         .target(name: "JSONText", swiftSettings: strict),
+        .target(name: "HostView", dependencies: ["LinuxSystem"], swiftSettings: strict),
+
+        // System-call filters: one table, compiled while the package is built.
+        .target(
+            name: "SeccompRules", dependencies: ["CSeccomp"], path: "Sources/Seccomp/Rules", swiftSettings: strict),
+        .target(name: "CSeccompFilters", plugins: ["EmbedSeccomp"]),
+        .target(
+            name: "Seccomp", dependencies: ["SeccompRules", "CSeccompFilters"], path: "Sources/Seccomp/Filters",
+            swiftSettings: strict),
 
         // The line of a run: profile, plan, launch, supervise, record.
-        .target(name: "Profile", dependencies: ["TOMLKit", "LinuxSystem"], swiftSettings: strict),
-        .target(name: "KernelSupport", dependencies: ["LinuxSystem", "JSONText", "Profile"], swiftSettings: strict),
         .target(
-            name: "Plan", dependencies: ["Profile", "KernelSupport", "JSONText", "Seccomp"], swiftSettings: strict),
+            name: "Profile", dependencies: ["TOMLKit"], swiftSettings: strict, plugins: ["EmbedProfiles"]),
+        .target(
+            name: "KernelSupport", dependencies: ["LinuxSystem", "JSONText", "Profile", "Cgroup"],
+            swiftSettings: strict),
+        .target(
+            name: "Plan", dependencies: ["Profile", "HostView", "LinuxSystem", "JSONText", "Seccomp"],
+            swiftSettings: strict),
         .target(name: "Cgroup", dependencies: ["LinuxSystem"], swiftSettings: strict),
         .target(name: "CLaunch", dependencies: ["CLinux"], cSettings: strictC),
         .target(name: "CInitImage", exclude: ["init"], plugins: ["EmbedInit"]),
         .target(
-            name: "Launch", dependencies: ["Plan", "Cgroup", "CLaunch", "CInitImage", "LinuxSystem", "Seccomp"],
+            name: "Launch",
+            dependencies: ["Plan", "HostView", "CLaunch", "CInitImage", "LinuxSystem", "Seccomp"],
             swiftSettings: strict),
-        .target(name: "Enforce", dependencies: ["Plan", "Profile", "LinuxSystem", "Record"], swiftSettings: strict),
+        .target(name: "Enforce", dependencies: ["Profile", "LinuxSystem"], swiftSettings: strict),
+        .target(name: "Record", dependencies: ["JSONText", "LinuxSystem", "CSodium"], swiftSettings: strict),
         .target(
             name: "Supervise",
-            dependencies: ["Launch", "Enforce", "Record", "Cgroup", "Plan", "LinuxSystem", "Seccomp"],
+            dependencies: ["Launch", "Enforce", "Record", "Cgroup", "Plan", "Profile", "LinuxSystem", "Seccomp"],
             swiftSettings: strict),
-        .target(name: "Record", dependencies: ["JSONText", "LinuxSystem", "CSodium"], swiftSettings: strict),
         .executableTarget(
             name: "mis",
             dependencies: [
-                "Profile", "KernelSupport", "Plan", "Cgroup", "Launch", "Enforce", "Supervise", "Record", "JSONText",
-                "LinuxSystem",
+                "Profile", "KernelSupport", "Plan", "HostView", "Cgroup", "Launch", "Enforce", "Supervise", "Record",
+                "JSONText", "LinuxSystem",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
         // Build-time tools.
         .plugin(name: "EmbedInit", capability: .buildTool()),
+        .executableTarget(name: "embed-profiles", swiftSettings: strict),
+        .plugin(name: "EmbedProfiles", capability: .buildTool(), dependencies: ["embed-profiles"]),
+        .executableTarget(name: "seccomp-compiler", dependencies: ["SeccompRules"], swiftSettings: strict),
+        .plugin(name: "EmbedSeccomp", capability: .buildTool(), dependencies: ["seccomp-compiler"]),
     ]
 )

@@ -11,7 +11,7 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "claunch.h"
@@ -62,16 +62,16 @@ static void guard(void *argument) {
     raw0(SYS_setsid);
     wait_readable(guard->supervisor, -1);
 
-    int kill_file = atomic_load(&guard->kill_file);
+    int kill_file = __atomic_load_n(&guard->kill_file, __ATOMIC_ACQUIRE);
     if (kill_file >= 0)
         raw3(SYS_write, kill_file, "1", 1);
-    int agent = atomic_load(&guard->agent);
+    int agent = __atomic_load_n(&guard->agent, __ATOMIC_ACQUIRE);
     if (agent >= 0) {
         /* Pid 1 of the sandbox: with it, the kernel ends all of its pid namespace. */
         raw4(SYS_pidfd_send_signal, agent, SIGKILL, NULL, 0);
         wait_readable(agent, 10000);
     }
-    uint32_t count = atomic_load(&guard->cgroup_count);
+    uint32_t count = __atomic_load_n(&guard->cgroup_count, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < count && i < mis_guardian_path_count; i++)
         /* Busy until the last task is gone. */
         for (int attempt = 0; attempt < 200; attempt++) {
@@ -87,4 +87,28 @@ static void guard(void *argument) {
 
 int mis_clone_guardian(struct mis_guard *guard_data, void *stack, size_t stack_size, int *pidfd) {
     return (int)mis_clone_sharing_memory(CLONE_FILES, -1, stack, stack_size, guard, guard_data, 0, pidfd);
+}
+
+void mis_guard_set_agent(struct mis_guard *guard_data, int pidfd) {
+    __atomic_store_n(&guard_data->agent, pidfd, __ATOMIC_RELEASE);
+}
+
+void mis_guard_set_kill_file(struct mis_guard *guard_data, int fd) {
+    __atomic_store_n(&guard_data->kill_file, fd, __ATOMIC_RELEASE);
+}
+
+int mis_guard_add_cgroup(struct mis_guard *guard_data, const char *path) {
+    uint32_t count = guard_data->cgroup_count;
+    if (count >= mis_guardian_path_count || strlen(path) >= mis_guardian_path_length)
+        return 0;
+    strcpy(guard_data->cgroups[count], path);
+    __atomic_store_n(&guard_data->cgroup_count, count + 1, __ATOMIC_RELEASE);
+    return 1;
+}
+
+int mis_guard_set_runtime(struct mis_guard *guard_data, const char *path) {
+    if (strlen(path) >= mis_guardian_path_length)
+        return 0;
+    strcpy(guard_data->runtime, path);
+    return 1;
 }

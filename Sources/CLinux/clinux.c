@@ -12,6 +12,15 @@ int clinux_duplicate(int fd) {
     return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
+int clinux_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int clinux_add_seals(int fd, int seals) {
+    return fcntl(fd, F_ADD_SEALS, seals);
+}
+
 char **clinux_environment(void) {
     return environ;
 }

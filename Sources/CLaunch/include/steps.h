@@ -47,7 +47,12 @@ enum mis_step_kind {
     mis_step_mark = 33,              /* fd: fanotify group; place/path; value: mask; number: FAN_MARK_* flags */
     mis_step_clone_mount = 34,       /* source/source_path -> slot: a detached clone of a mount */
     mis_step_close = 35,             /* slot */
-    mis_step_execute = 36,           /* the init; data: struct mis_execution */
+    mis_step_owner = 36,             /* place/path; number: uid, value: gid */
+    mis_step_mask = 37,              /* number: the file mode creation mask */
+    mis_step_node = 38,              /* place/path; number: mode with type, value: device */
+    mis_step_remove_directory = 39,  /* place/path */
+    mis_step_clear_directory = 40,   /* place/path: flat; names go */
+    mis_step_execute = 41,           /* the init; data: struct mis_execution */
 };
 
 enum mis_step_flags {
@@ -78,6 +83,9 @@ struct mis_step {
     uint32_t device_minor;
     uint64_t inode;
 };
+
+/* linux/securebits.h, as a constant Swift can import. */
+enum { mis_keep_capabilities_over_setuid = 1 << 2 /* SECBIT_NO_SETUID_FIXUP */ };
 
 /* The last step's argument. Descriptors are the launcher's numbers, or slots (negative: ~slot). */
 struct mis_execution {

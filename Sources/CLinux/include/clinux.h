@@ -58,9 +58,15 @@
 #ifndef O_PATH
 #define O_PATH 010000000
 #endif
+#ifndef CLONE_NEWUSER
+#include <linux/sched.h>
+#endif
 
 /* fcntl(F_DUPFD_CLOEXEC). */
 int clinux_duplicate(int fd);
+int clinux_set_nonblocking(int fd);
+/* fcntl(F_ADD_SEALS). */
+int clinux_add_seals(int fd, int seals);
 char *_Nullable *_Nullable clinux_environment(void);
 int clinux_open(int directory, const char *_Nonnull path, int flags, mode_t mode);
 /* openat2(2); `resolve` is RESOLVE_*. */

@@ -1,0 +1,98 @@
+public import LinuxSystem
+
+/// What stands at a path on the host, seen once before the plan is made.
+public enum HostObject: Equatable, Sendable {
+    case absent
+    case present(Present)
+
+    public struct Present: Equatable, Sendable {
+        /// The path with every symlink resolved; equal to the path asked for when there was none.
+        public var canonical: String
+        /// Symlinks met on the way, first to last: where they stand, and what they say.
+        public var links: [Link]
+        public var status: FileStatus
+
+        public init(canonical: String, links: [Link] = [], status: FileStatus) {
+            self.canonical = canonical
+            self.links = links
+            self.status = status
+        }
+    }
+
+    public struct Link: Equatable, Sendable {
+        public var path: String
+        public var target: String
+
+        public init(path: String, target: String) {
+            self.path = path
+            self.target = target
+        }
+    }
+}
+
+/// Answers about the host's file system, handed to the planner as a value, so that planning stays pure and tests can
+/// describe any machine.
+public struct HostView: Equatable, Sendable {
+    public var objects: [String: HostObject]
+    /// Names in folders that were asked for (denied folders, for decoys; folders of globs), bounded.
+    public var listings: [String: [String]]
+    /// Mount points of the launcher's mount namespace, canonical, in no particular order.
+    public var mountPoints: [String]
+
+    public init(
+        objects: [String: HostObject] = [:], listings: [String: [String]] = [:], mountPoints: [String] = []
+    ) {
+        self.objects = objects
+        self.listings = listings
+        self.mountPoints = mountPoints
+    }
+
+    public subscript(path: String) -> HostObject { objects[path] ?? .absent }
+}
+
+/// Lexical work on absolute paths that are already normal.
+public enum Paths {
+    public static func isAtOrBelow(_ path: String, _ folder: String) -> Bool {
+        if folder == "/" { return true }
+        guard path.utf8.starts(with: folder.utf8) else { return false }
+        return path.utf8.count == folder.utf8.count
+            || path.utf8[path.utf8.index(path.utf8.startIndex, offsetBy: folder.utf8.count)] == UInt8(ascii: "/")
+    }
+
+    public static func parent(_ path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.utf8.startIndex else { return "/" }
+        return String(path[..<slash])
+    }
+
+    public static func lastName(_ path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+        return String(path[path.utf8.index(after: slash)...])
+    }
+
+    public static func join(_ folder: String, _ name: String) -> String {
+        folder == "/" ? "/" + name : folder + "/" + name
+    }
+
+    /// Folders above `path`, the highest first, without `/` and without the path itself.
+    public static func ancestors(_ path: String) -> [String] {
+        var found: [String] = []
+        var at = parent(path)
+        while at != "/" {
+            found.append(at)
+            at = parent(at)
+        }
+        return found.reversed()
+    }
+
+    /// Lexically normal: no `.`, `..`, empty component or trailing slash. Relative paths stand on `base`.
+    public static func normal(_ path: String, base: String = "/") -> String {
+        var components: [Substring] = []
+        let whole = path.hasPrefix("/") ? path : base + "/" + path
+        for component in whole.split(separator: "/") where component != "." {
+            if component == ".." { _ = components.popLast() } else { components.append(component) }
+        }
+        return "/" + components.joined(separator: "/")
+    }
+
+    public static func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }
+}

@@ -1,0 +1,163 @@
+import CLaunch
+import LinuxSystem
+import Plan
+import Seccomp
+
+/// Steps around the private root: namespaces, limits, ids, capabilities, Landlock, seccomp.
+///
+/// The order is the point. Namespaces of a privileged launch are made while still privileged and the user namespace
+/// last, so that the agent's user namespace owns none of them: capabilities an exploit might gain there mean nothing
+/// for its mounts or its network. An ordinary user must begin with a user namespace; a second one, made last, gives
+/// the same property.
+struct ConfinementSteps {
+    let plan: SandboxPlan
+
+    private var privileged: Bool { plan.identity.kind != .ordinary }
+    /// Kept capabilities only mean something over namespaces the agent's user namespace owns.
+    private var keepsCapabilities: Bool { plan.capabilities != 0 }
+
+    private var lateNamespaces: UInt64 {
+        var flags = UInt64(CLONE_NEWIPC | CLONE_NEWUTS)
+        if plan.network == .none { flags |= UInt64(CLONE_NEWNET) }
+        return flags
+    }
+
+    /// What clone3 makes; the rest is unshared by the child while the launcher goes on.
+    var cloneFlags: UInt64 { UInt64(CLONE_NEWPID) | (privileged ? 0 : UInt64(CLONE_NEWUSER)) }
+
+    func writeBefore(cgroupTasks: [Int32], to steps: inout StepList) {
+        steps.add(mis_step_die_with_parent, deed: "binding the sandbox's life to the launcher's")
+        steps.add(mis_step_mask, deed: "clearing the file mode creation mask", number: 0)
+        for tasks in cgroupTasks { steps.add(mis_step_join_cgroup, deed: "joining the cgroup", descriptor: tasks) }
+        if !privileged {
+            mapOne(
+                "/proc/self", at: .host, user: (plan.identity.insideUser, plan.identity.hostUser),
+                group: (plan.identity.insideGroup, plan.identity.hostGroup), to: &steps)
+        }
+        var early = UInt64(CLONE_NEWNS) | UInt64(CLONE_NEWCGROUP)
+        if !(keepsCapabilities && privileged) { early |= lateNamespaces }
+        steps.add(mis_step_unshare, deed: "making namespaces", number: early)
+    }
+
+    func writeAfter(umask: UInt32, execution: mis_execution, filter: SeccompFilter, to steps: inout StepList) {
+        landlock(&steps)
+        limits(&steps)
+        if !(keepsCapabilities && privileged) { network(&steps) }
+        if privileged {
+            // Ids change before the user namespace is made, and capabilities are needed for that: kept by this.
+            steps.add(
+                mis_step_secure_bits, deed: "keeping capabilities over a change of ids",
+                number: UInt64(mis_keep_capabilities_over_setuid))
+            steps.add(mis_step_clear_groups, deed: "dropping supplementary groups")
+            steps.add(
+                mis_step_group, deed: "changing to group", object: String(plan.identity.hostGroup),
+                number: UInt64(plan.identity.hostGroup))
+            steps.add(
+                mis_step_user, deed: "changing to user", object: String(plan.identity.hostUser),
+                number: UInt64(plan.identity.hostUser))
+            // /proc/1 belongs to the new ids only while the process is dumpable.
+            steps.add(mis_step_dumpable, deed: "becoming dumpable", number: 1)
+        }
+        if plan.terminals.contains(true) { terminal(&steps) }
+        userNamespace(&steps)
+        if keepsCapabilities && privileged {
+            steps.add(mis_step_unshare, deed: "making namespaces", number: lateNamespaces)
+            network(&steps)
+        }
+        steps.add(mis_step_keyring, deed: "joining a session keyring of its own")
+        steps.add(
+            mis_step_change_directory, deed: "changing to the folder", object: plan.workingFolder,
+            path: plan.workingFolder)
+        steps.add(
+            mis_step_capabilities, deed: "dropping capabilities", number: UInt64(clinux_capability_last()),
+            value: plan.capabilities)
+        steps.add(mis_step_no_new_privileges, deed: "giving up new privileges")
+        steps.add(mis_step_landlock_restrict, deed: "putting on Landlock", slot: .ruleset)
+        // A change of credentials has cleared it.
+        steps.add(mis_step_die_with_parent, deed: "binding the sandbox's life to the launcher's")
+        let pointer = unsafe filter.instructions.withUnsafeBytes { unsafe steps.arena.bytes($0) }
+        unsafe steps.add(
+            mis_step_seccomp, deed: "putting on the system-call filter", slot: .listener,
+            flags: filter.needsListener ? mis_flag_listener.rawValue : 0, data: (pointer, filter.instructions.count * 8))
+        if filter.needsListener {
+            steps.add(
+                mis_step_send, deed: "handing over the system-call listener", slot: .listener,
+                number: UInt64(SentDescriptor.listener.rawValue))
+        }
+        steps.add(mis_step_mask, deed: "restoring the file mode creation mask", number: UInt64(umask))
+        unsafe steps.add(
+            mis_step_execute, deed: "starting the sandbox's init",
+            data: (steps.arena.value(execution), MemoryLayout<mis_execution>.size))
+    }
+
+    private func mapOne(
+        _ folder: String, at place: Place, user: (inside: UInt32, outside: UInt32),
+        group: (inside: UInt32, outside: UInt32), to steps: inout StepList
+    ) {
+        for (name, text) in [
+            ("setgroups", "deny"), ("gid_map", "\(group.inside) \(group.outside) 1\n"),
+            ("uid_map", "\(user.inside) \(user.outside) 1\n"),
+        ] {
+            steps.add(
+                mis_step_write_file, deed: "writing the id map", object: "\(folder)/\(name)", at: place,
+                path: "\(folder)/\(name)", text: text)
+        }
+    }
+
+    private func userNamespace(_ steps: inout StepList) {
+        let identity = plan.identity
+        if privileged || !keepsCapabilities {
+            steps.add(
+                mis_step_unshare, deed: "making the agent's user namespace", number: UInt64(CLONE_NEWUSER))
+            let outer = privileged ? (identity.hostUser, identity.hostGroup) : (identity.insideUser, identity.insideGroup)
+            mapOne(
+                "1", at: .slot(.proc), user: (identity.insideUser, outer.0), group: (identity.insideGroup, outer.1),
+                to: &steps)
+        }
+        if !plan.nested {
+            // The second layer under seccomp: this user namespace can have no children.
+            steps.add(
+                mis_step_write_file, deed: "forbidding user namespaces", object: "user.max_user_namespaces",
+                at: .slot(.proc), path: "sys/user/max_user_namespaces", text: "0")
+        }
+    }
+
+    private func network(_ steps: inout StepList) {
+        steps.add(mis_step_hostname, deed: "setting the host name", text: "sandbox")
+        if plan.network == .none { steps.add(mis_step_loopback, deed: "bringing up", object: "lo") }
+    }
+
+    private func terminal(_ steps: inout StepList) {
+        steps.add(
+            mis_step_terminal, deed: "opening the sandbox's terminal", object: "/dev/pts/ptmx", path: "/dev/pts/ptmx",
+            slot: .terminal)
+        steps.add(
+            mis_step_send, deed: "handing over the terminal", slot: .terminal,
+            number: UInt64(SentDescriptor.terminal.rawValue))
+    }
+
+    private func landlock(_ steps: inout StepList) {
+        // struct landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped; older kernels know less of it.
+        let abi = plan.landlock.abi
+        let attribute: [UInt64] = [plan.landlock.handledAccess, 0, plan.landlock.scoped]
+        let size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8
+        let pointer = unsafe attribute.withUnsafeBytes { unsafe steps.arena.bytes($0) }
+        unsafe steps.add(
+            mis_step_landlock_ruleset, deed: "making the Landlock ruleset", slot: .ruleset, data: (pointer, size))
+        for rule in plan.landlock.rules {
+            steps.add(
+                mis_step_landlock_allow, deed: "allowing by Landlock", object: rule.path, path: rule.path,
+                slot: .ruleset, value: rule.access)
+        }
+    }
+
+    private func limits(_ steps: inout StepList) {
+        var limits: [(String, Int32, UInt64)] = [("core size", Int32(RLIMIT_CORE.rawValue), 0)]
+        if let files = plan.limits.files { limits.append(("open files", Int32(RLIMIT_NOFILE.rawValue), files)) }
+        if let size = plan.limits.fileSize { limits.append(("file size", Int32(RLIMIT_FSIZE.rawValue), size)) }
+        for (name, number, value) in limits {
+            steps.add(
+                mis_step_limit, deed: "limiting", object: name, number: UInt64(number), value: value)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import CLaunch
+import LinuxSystem
+
+/// The process that outlives a killed supervisor; see Sources/CLaunch/guardian.c.
+///
+/// Unsafe: shares a C structure with that process.
+@safe public final class Guardian {
+    private let guardData: UnsafeMutablePointer<mis_guard>
+    private let stack: Stack
+    private let pid: Int32
+    private let process: FileDescriptor
+    private let supervisor: FileDescriptor
+    private var armed = true
+
+    /// Starts watching this process.
+    public init() throws(LaunchFailure) {
+        do throws(Errno) {
+            supervisor = FileDescriptor(owning: try kernel { clinux_pidfd_open(getpid()) })
+            stack = try Stack(size: 32768)
+            unsafe guardData = .allocate(capacity: 1)
+            unsafe guardData.initialize(to: mis_guard())
+            unsafe guardData.pointee.supervisor = supervisor.number
+            unsafe mis_guard_set_agent(guardData, -1)
+            unsafe mis_guard_set_kill_file(guardData, -1)
+            var raw: Int32 = -1
+            pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
+            if pid < 0 { throw Errno(-pid) }
+            process = FileDescriptor(owning: raw)
+        } catch {
+            throw LaunchFailure(error.doing("starting the guardian"))
+        }
+    }
+
+    deinit {
+        disarm()
+        unsafe guardData.deallocate()
+    }
+
+    /// Readable when the guardian has ended: enforcement is not safe any more.
+    public var descriptor: Int32 { process.number }
+
+    /// What to kill.
+    func watch(agent: Int32) { unsafe mis_guard_set_agent(guardData, agent) }
+
+    /// What to kill and remove, deepest first. Paths longer than the guardian's tables are left to the next run's
+    /// collection of stale cgroups.
+    public func watch(killFile: Int32?, cgroups: [String]) {
+        if let killFile { unsafe mis_guard_set_kill_file(guardData, killFile) }
+        for path in cgroups { unsafe _ = mis_guard_add_cgroup(guardData, path) }
+    }
+
+    /// A folder of flat files that is removed when the supervisor dies.
+    public func watch(runtimeFolder path: String) { unsafe _ = mis_guard_set_runtime(guardData, path) }
+
+    /// Ends the guardian: everything has been undone by the supervisor itself.
+    public func disarm() {
+        guard armed else { return }
+        armed = false
+        _ = clinux_pidfd_send_signal(process.number, SIGKILL)
+        _ = clinux_wait_any_kind(pid)
+    }
+}

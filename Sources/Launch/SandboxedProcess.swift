@@ -1,0 +1,111 @@
+import CLaunch
+public import LinuxSystem
+
+/// A sandbox that has been cloned: its pid 1, and what it says.
+///
+/// Unsafe: keeps the memory the set-up child reads until it has executed the init.
+@safe public final class SandboxedProcess {
+    public enum Message: Sendable, Equatable {
+        /// Set-up is over, pid 1 runs.
+        case ready
+        /// The command could not be executed.
+        case executionFailed(Errno)
+        case stopped(signal: Int32)
+        case continued
+        /// The agent's wait status.
+        case ended(status: Int32)
+        case home(Int32)
+        case terminal(Int32)
+        case listener(Int32)
+        /// The other side is gone.
+        case closed
+    }
+
+    /// Host pid of the sandbox's pid 1.
+    public let pid: Int32
+    public let process: FileDescriptor
+    private let messages: FileDescriptor
+    private let setup: UnsafeMutablePointer<mis_setup>
+    private var steps: StepList?
+    private let deeds: [(deed: String, object: String)]
+    private var stack: Stack?
+
+    init(
+        pid: Int32, process: consuming FileDescriptor, messages: consuming FileDescriptor,
+        setup: UnsafeMutablePointer<mis_setup>, steps: StepList, stack: Stack
+    ) {
+        self.pid = pid
+        self.process = process
+        self.messages = messages
+        unsafe self.setup = setup
+        deeds = steps.deeds
+        self.steps = steps
+        self.stack = stack
+    }
+
+    deinit { unsafe setup.deallocate() }
+
+    /// Readable when pid 1 has something to say.
+    public var messageDescriptor: Int32 { messages.number }
+
+    /// The next message; nil when there is none at the moment.
+    public func nextMessage() -> Message? {
+        var message = mis_init_message()
+        var descriptor: Int32 = -1
+        let socket = messages.number
+        let size: Int
+        do {
+            size = try kernel {
+                unsafe clinux_receive_descriptor(
+                    socket, &message, MemoryLayout<mis_init_message>.size, &descriptor)
+            }
+        } catch {
+            return error.code == EAGAIN ? nil : .closed
+        }
+        if size == 0 { return .closed }
+        if descriptor >= 0 {
+            switch SentDescriptor(rawValue: message.kind) {
+            case .home: return .home(descriptor)
+            case .terminal: return .terminal(descriptor)
+            case .listener: return .listener(descriptor)
+            case nil:
+                close(descriptor)
+                return nextMessage()
+            }
+        }
+        switch mis_init_kind(message.kind) {
+        case mis_init_ready:
+            releaseSetup()
+            return .ready
+        case mis_init_exec_failed: return .executionFailed(Errno(message.value))
+        case mis_init_stopped: return .stopped(signal: message.value)
+        case mis_init_continued: return .continued
+        case mis_init_ended: return .ended(status: message.value)
+        default: return nextMessage()
+        }
+    }
+
+    /// The child runs on memory of its own now.
+    private func releaseSetup() {
+        steps = nil
+        stack = nil
+    }
+
+    /// The step that failed, when pid 1 ended without having been ready.
+    public func setupFailure() -> LaunchFailure? {
+        let report = unsafe setup.pointee.report
+        guard report.step >= 0, deeds.indices.contains(Int(report.step)) else { return nil }
+        let (deed, object) = deeds[Int(report.step)]
+        return LaunchFailure(Errno(report.error).doing(deed, object), call: report.call)
+    }
+
+    /// Sends a signal to pid 1, which forwards it to the agent; SIGKILL ends the whole pid namespace.
+    public func send(signal: Int32) { _ = clinux_pidfd_send_signal(process.number, signal) }
+
+    /// Takes pid 1's wait status off the kernel. Call once its pidfd is readable.
+    public func reap() {
+        var code: Int32 = 0
+        var status: Int32 = 0
+        _ = unsafe clinux_wait_pidfd(process.number, 0, &code, &status)
+    }
+}

@@ -1,0 +1,47 @@
+public import HostView
+public import LinuxSystem
+public import Profile
+
+extension HostView {
+    /// Looks, once, at every place the rules and the request speak of. What is seen here is checked again, by
+    /// identity, when it is mounted.
+    public static func gather(
+        profile: Profile, request: LaunchRequest, home: String, tier: Tier
+    ) throws(Errno) -> HostView {
+        var view = HostView()
+        func look(_ path: String) {
+            if view.objects[path] == nil { view.objects[path] = HostProbe.look(at: path) }
+        }
+        look(request.workspace)
+        for bind in request.binds { look(bind.source) }
+        for name in ["group", "hostname", "hosts", "machine-id", "passwd"] { look("/etc/" + name) }
+        for rule in profile.filesystem.rules {
+            switch rule.pattern {
+            case .path(let path):
+                look(path)
+                if rule.access == .deny || rule.access == .protect {
+                    view.lookAbove(path, within: request.workspace)
+                }
+                if rule.access == .deny, tier == .fanotify, case .present(let object) = view[path],
+                    object.status.isFolder
+                {
+                    view.listings[object.canonical] = (try? namesInFolder(object.canonical, limit: 64)) ?? []
+                }
+            case .glob(let folder, let glob):
+                let matching = ((try? namesInFolder(folder, limit: 65536)) ?? []).filter { NameGlob.matches(glob, $0) }
+                view.listings[folder, default: []] += matching
+                for name in matching { look(Paths.join(folder, name)) }
+            case .suffix, .unavailable: continue
+            }
+        }
+        if tier == .fanotify { view.mountPoints = try HostProbe.mountPoints() }
+        return view
+    }
+
+    /// The folders between the workspace and `path`: they may have to be held in place.
+    private mutating func lookAbove(_ path: String, within workspace: String) {
+        for folder in Paths.ancestors(path) where Paths.isAtOrBelow(folder, workspace) && objects[folder] == nil {
+            objects[folder] = HostProbe.look(at: folder)
+        }
+    }
+}

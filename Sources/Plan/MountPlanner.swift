@@ -1,0 +1,388 @@
+import HostView
+import LinuxSystem
+import Profile
+
+/// Lays the profile's rules over the host's tree: which mounts the private root is made of.
+struct MountPlanner {
+    /// What the rules say of one place, strongest first: deny, protect, write, read.
+    private struct Place {
+        var path: String
+        var access: PathRule.Access?
+        var execute = false
+        var rule: Int
+        var object: HostObject.Present
+    }
+
+    /// What is to be seen at a place once the mounts above it are there.
+    private enum View: Equatable {
+        case nothing
+        /// A private tmpfs.
+        case fresh
+        case shared(write: Bool, execute: Bool)
+        case masked
+    }
+
+    /// The profile's rules, with globs that match something replaced by what they match.
+    private(set) var rules: [PathRule]
+    private let request: LaunchRequest
+    private let identity: AgentIdentity
+    private let tier: Tier
+    private let host: HostView
+
+    private(set) var mounts: [PlannedMount] = []
+    private(set) var links: [HostObject.Link] = []
+    private(set) var homeFiles: [HomeFile] = []
+    private(set) var decoys: [Decoy] = []
+    private(set) var deniedObjects: [DeniedObject] = []
+    private(set) var protectedNames: [ProtectedName] = []
+    private(set) var unenforced: [String] = []
+    private(set) var skipped: [String] = []
+    private(set) var errors: [String] = []
+    /// Read-only objects inside writable folders: attempts on them are worth telling.
+    private(set) var hasProtectedObjects = false
+    /// /etc is not the host's: its few files are ours.
+    private(set) var hasSyntheticEtc = false
+
+    private var places: [String: Place] = [:]
+    private var executeRoots: [String] = []
+    private var views: [(path: String, view: View)] = []
+    private var tmpfsSize: UInt64?
+
+    init(rules: [PathRule], request: LaunchRequest, identity: AgentIdentity, tier: Tier, host: HostView) {
+        self.rules = rules
+        self.request = request
+        self.identity = identity
+        self.tier = tier
+        self.host = host
+    }
+
+    private static let reserved = ["/proc", "/sys", "/dev"]
+
+    mutating func plan(tmpfsSize: UInt64?) {
+        self.tmpfsSize = tmpfsSize
+        var fresh: [(path: String, rule: Int)] = []
+        var absentProtected: [ProtectedName] = []
+        expandGlobs()
+        for (index, rule) in rules.enumerated() {
+            switch rule.pattern {
+            case .unavailable(let variable):
+                skipped.append("\(rule.text) (\(rule.origin)): ${\(variable)} has no value here")
+            case .suffix, .glob:
+                notePattern(rule)
+            case .path(let path):
+                if rule.access == .tmpfs {
+                    fresh.append((path, index))
+                    continue
+                }
+                switch host[path] {
+                case .absent:
+                    if rule.access == .protect {
+                        absentProtected.append(.init(path: path, rule: index))
+                    } else if rule.access != .deny {
+                        skipped.append("\(path) (\(rule.origin)): does not exist")
+                    }
+                case .present(let object):
+                    add(rule, index, object)
+                }
+            }
+        }
+        layRoot(fresh)
+        for bind in request.binds { lay(bind) }
+        for place in places.values.sorted(by: { Self.order($0.path, $1.path) }) { lay(place) }
+        layEtc()
+        mounts.sort { Self.order($0.target, $1.target) }
+        for name in absentProtected where isWritable(canonicalParent(of: name.path)) { protectedNames.append(name) }
+        noteSubMounts()
+    }
+
+    /// Parents before children; otherwise by name, so that the same rules give the same plan.
+    private static func order(_ left: String, _ right: String) -> Bool {
+        let (a, b) = (Paths.depth(left), Paths.depth(right))
+        return a == b ? left < right : a < b
+    }
+
+    // MARK: Reading the rules
+
+    private mutating func expandGlobs() {
+        var expanded: [PathRule] = []
+        for rule in rules {
+            expanded.append(rule)
+            guard case .glob(let folder, let glob) = rule.pattern else { continue }
+            for name in host.listings[folder] ?? [] where NameGlob.matches(glob, name) {
+                var concrete = rule
+                concrete.pattern = .path(Paths.join(folder, name))
+                expanded.append(concrete)
+            }
+        }
+        rules = expanded
+    }
+
+    private mutating func notePattern(_ rule: PathRule) {
+        guard rule.access == .deny || rule.access == .protect else { return }
+        if tier == .landlock, case .suffix = rule.pattern {
+            unenforced.append(
+                "\(rule.access.rawValue) \"\(rule.text)\" (\(rule.origin)): a name pattern needs tier fanotify or bpf "
+                    + "(run as root)")
+        }
+    }
+
+    private mutating func add(_ rule: PathRule, _ index: Int, _ object: HostObject.Present) {
+        let path = object.canonical
+        if path == "/" {
+            errors.append("\(rule.origin): \(rule.access.rawValue) \"/\" would share the whole machine; list folders")
+            return
+        }
+        if let kernel = ["/proc", "/dev"].first(where: { Paths.isAtOrBelow(path, $0) }), rule.access != .deny {
+            errors.append(
+                "\(rule.origin): \(rule.access.rawValue) \"\(rule.text)\": \(kernel) inside is the sandbox's own")
+            return
+        }
+        for link in object.links { links.append(link) }
+        if rule.access == .execute {
+            executeRoots.append(path)
+            return
+        }
+        if rule.access == .deny {
+            if object.status.isFile { deniedObjects.append(.init(identity: object.status.identity, rule: index)) }
+            if tier == .landlock, object.status.isFile, object.status.links > 1 {
+                unenforced.append(
+                    "deny \"\(rule.text)\" (\(rule.origin)): the file has \(object.status.links) names, and only this "
+                        + "one is hidden (tier fanotify or bpf denies the object)")
+            }
+        }
+        var place = places[path] ?? Place(path: path, access: nil, rule: index, object: object)
+        if strength(rule.access) > strength(place.access) {
+            place.access = rule.access
+            place.rule = index
+        }
+        places[path] = place
+    }
+
+    private func strength(_ access: PathRule.Access?) -> Int {
+        switch access {
+        case .deny: 4
+        case .protect: 3
+        case .write: 2
+        case .read: 1
+        default: 0
+        }
+    }
+
+    private func isExecutable(_ path: String) -> Bool {
+        executeRoots.contains { Paths.isAtOrBelow(path, $0) }
+    }
+
+    // MARK: What is to be seen where
+
+    private func view(at path: String) -> View {
+        var best: (path: String, view: View)?
+        for entry in views where Paths.isAtOrBelow(path, entry.path) {
+            if best.map({ Paths.depth($0.path) <= Paths.depth(entry.path) }) ?? true { best = entry }
+        }
+        return best?.view ?? .nothing
+    }
+
+    func isVisible(_ path: String) -> Bool {
+        switch view(at: path) {
+        case .shared: true
+        case .nothing, .fresh, .masked: path == identity.home
+        }
+    }
+
+    private func isWritable(_ path: String) -> Bool {
+        if case .shared(write: true, _) = view(at: path) { return true }
+        return false
+    }
+
+    /// The path of `path`'s folder with symlinks resolved, when it (or a folder above it) exists.
+    private func canonicalParent(of path: String) -> String {
+        var at = Paths.parent(path)
+        while at != "/" {
+            if case .present(let object) = host[at] { return object.canonical }
+            at = Paths.parent(at)
+        }
+        return path
+    }
+
+    // MARK: Laying mounts
+
+    private mutating func layRoot(_ fresh: [(path: String, rule: Int)]) {
+        let home = identity.home
+        if home != "/", !Paths.isAtOrBelow(home, request.workspace) || home == request.workspace,
+            places[home]?.access == nil
+        {
+            layFresh(home, mode: 0o700, owned: true, origin: "the private home")
+        }
+        for (path, rule) in fresh.sorted(by: { Self.order($0.path, $1.path) }) where path != home {
+            if Self.reserved.contains(where: { Paths.isAtOrBelow(path, $0) }) {
+                errors.append("\(rules[rule].origin): tmpfs \"\(path)\": the sandbox has its own")
+                continue
+            }
+            layFresh(path, mode: 0o1777, owned: false, origin: "\(rules[rule].origin)")
+        }
+    }
+
+    private mutating func layFresh(_ path: String, mode: UInt32, owned: Bool, origin: String) {
+        views.append((path, .fresh))
+        mounts.append(
+            PlannedMount(
+                target: path, kind: .tmpfs(size: tmpfsSize, mode: mode, owned: owned), readOnly: false,
+                executable: isExecutable(path), idmap: nil, marked: tier == .fanotify, origin: origin))
+    }
+
+    private mutating func lay(_ bind: ExtraBind) {
+        guard case .present(let object) = host[bind.source] else {
+            errors.append("--bind \(bind.source): no such file or folder; give a path that exists")
+            return
+        }
+        if Self.reserved.contains(where: { Paths.isAtOrBelow(bind.target, $0) }) || bind.target == "/" {
+            errors.append("--bind ...:\(bind.target): the sandbox has its own there; choose another place")
+            return
+        }
+        if object.canonical == "/" || Self.reserved.contains(where: { Paths.isAtOrBelow(object.canonical, $0) }) {
+            errors.append("--bind \(bind.source): the kernel's and the machine's roots are never shared")
+            return
+        }
+        let execute = isExecutable(bind.target) || isExecutable(object.canonical)
+        views.append((bind.target, .shared(write: !bind.readOnly, execute: execute)))
+        mounts.append(
+            mount(
+                object, at: bind.target, readOnly: bind.readOnly, execute: execute, write: !bind.readOnly,
+                origin: "--bind"))
+    }
+
+    private mutating func lay(_ place: Place) {
+        let above = view(at: place.path)
+        let origin = rules[place.rule].origin.description
+        let execute = isExecutable(place.path)
+        switch place.access {
+        case .deny: mask(place, above: above, origin: origin)
+        case .protect:
+            // What is not shared is not there to be protected: the home inside is private.
+            guard case .shared(write: true, _) = above else { return }
+            pinFolders(above: place)
+            hasProtectedObjects = true
+            share(place, write: false, execute: execute, origin: origin)
+        case .write:
+            if case .shared(write: true, let exec) = above, exec == execute { return }
+            if isHomeFile(place, above: above) {
+                let status = place.object.status
+                homeFiles.append(
+                    HomeFile(
+                        path: place.path, hostPath: place.object.canonical, mode: UInt32(status.mode) & 0o777,
+                        user: status.user, group: status.group, rule: place.rule))
+                return
+            }
+            share(place, write: true, execute: execute, origin: origin)
+        case .read:
+            if case .shared(let write, let exec) = above, exec == execute, !write { return }
+            if case .shared(write: true, _) = above {
+                pinFolders(above: place)
+                hasProtectedObjects = true
+            }
+            share(place, write: false, execute: execute, origin: origin)
+        case .execute, .tmpfs, nil: return
+        }
+    }
+
+    private func isHomeFile(_ place: Place, above: View) -> Bool {
+        place.object.status.isFile && above == .fresh && Paths.isAtOrBelow(place.path, identity.home)
+    }
+
+    private mutating func share(_ place: Place, write: Bool, execute: Bool, origin: String) {
+        views.append((place.path, .shared(write: write, execute: execute)))
+        mounts.append(
+            mount(place.object, at: place.path, readOnly: !write, execute: execute, write: write, origin: origin))
+    }
+
+    private func mount(
+        _ object: HostObject.Present, at target: String, readOnly: Bool, execute: Bool, write: Bool, origin: String
+    ) -> PlannedMount {
+        let personal =
+            write || Paths.isAtOrBelow(target, request.workspace) || Paths.isAtOrBelow(target, identity.home)
+        let map = OwnerMap(user: object.status.user, group: object.status.group)
+        return PlannedMount(
+            target: target,
+            kind: .bind(
+                source: object.canonical, identity: object.status.identity, isFolder: object.status.isFolder,
+                recursive: true),
+            readOnly: readOnly, executable: execute,
+            idmap: identity.kind == .subordinate && personal ? map : nil,
+            marked: tier == .fanotify, origin: origin)
+    }
+
+    /// A protected or denied object inside a writable folder could be carried away with a folder above it. Each such
+    /// folder becomes a mount point, which cannot be renamed or removed.
+    private mutating func pinFolders(above place: Place) {
+        for folder in Paths.ancestors(place.path) {
+            guard case .shared(write: true, let execute) = view(at: folder),
+                !views.contains(where: { $0.path == folder }),
+                case .present(let object) = host[folder], object.canonical == folder
+            else { continue }
+            views.append((folder, .shared(write: true, execute: execute)))
+            mounts.append(
+                mount(
+                    object, at: folder, readOnly: false, execute: execute, write: true,
+                    origin: rules[place.rule].origin.description))
+        }
+    }
+
+    private mutating func mask(_ place: Place, above: View, origin: String) {
+        let isFolder = place.object.status.isFolder
+        let names = tier == .fanotify ? host.listings[place.path] ?? [] : []
+        switch above {
+        case .nothing, .masked: return
+        case .fresh:
+            // Not in view. For the tier that can tell of refusals, something with that name stands there, empty.
+            guard tier == .fanotify, Paths.isAtOrBelow(place.path, identity.home) else { return }
+            decoys.append(Decoy(path: place.path, isFolder: isFolder))
+            decoys += names.map { Decoy(path: Paths.join(place.path, $0), isFolder: false) }
+        case .shared(let write, _):
+            if write {
+                pinFolders(above: place)
+                hasProtectedObjects = true
+            }
+            views.append((place.path, .masked))
+            mounts.append(
+                PlannedMount(
+                    target: place.path, kind: .mask(isFolder: isFolder, names: names), readOnly: true,
+                    executable: false, idmap: nil, marked: tier == .fanotify, origin: origin))
+        }
+    }
+
+    /// Files that would tell of the host's people and names, replaced by our own.
+    private mutating func layEtc() {
+        let name = identity.name
+        let passwd =
+            "root:x:0:0:root:/root:/usr/sbin/nologin\n"
+            + "\(name):x:\(identity.insideUser):\(identity.insideGroup)::\(identity.home):/bin/bash\n"
+            + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        let group = "root:x:0:\ntty:x:5:\n\(name):x:\(identity.insideGroup):\nnogroup:x:65534:\n"
+        let files = [
+            ("/etc/group", group), ("/etc/hostname", "sandbox\n"),
+            ("/etc/hosts", "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost ip6-loopback\n"),
+            ("/etc/machine-id", "00000000000000000000000000000000\n"), ("/etc/passwd", passwd),
+        ]
+        let shared = view(at: "/etc")
+        hasSyntheticEtc = shared == .nothing
+        for (path, text) in files {
+            // With the host's network, its names for hosts are needed too.
+            if path == "/etc/hosts", request.sharesNetwork { continue }
+            if shared != .nothing, host[path] == .absent { continue }
+            mounts.append(
+                PlannedMount(
+                    target: path, kind: .synthetic(text: text), readOnly: true, executable: false, idmap: nil,
+                    marked: false, origin: "built in"))
+        }
+    }
+
+    private mutating func noteSubMounts() {
+        guard tier == .fanotify else { return }
+        for index in mounts.indices {
+            guard case .bind(let source, _, true, true) = mounts[index].kind else { continue }
+            let prefix = source + "/"
+            mounts[index].subMounts = host.mountPoints.filter { $0.hasPrefix(prefix) }
+                .map { String($0.dropFirst(prefix.count)) }.sorted()
+        }
+    }
+}
