@@ -8,14 +8,19 @@ extension SandboxCgroup {
     public static func create(
         name: CgroupName = .new(), limits: CgroupLimits, in hierarchy: CgroupHierarchy
     ) throws(SystemError) -> SandboxCgroup {
-        try create(name: name, limits: limits, in: hierarchy, populate: { _ in })
+        try create(
+            name: name, limits: limits, in: hierarchy, weightProblem: IOWeight.problem, populate: { _ in })
     }
 
+    /// The making, with the machine's part handed in for tests.
     static func create(
-        name: CgroupName, limits: CgroupLimits, in hierarchy: CgroupHierarchy, populate: (String) -> Void
+        name: CgroupName, limits: CgroupLimits, in hierarchy: CgroupHierarchy, weightProblem: () -> String?,
+        populate: (String) -> Void
     ) throws(SystemError) -> SandboxCgroup {
         var name = name
         var creation = CgroupCreation(hierarchy: hierarchy, limits: limits)
+        // Where no disk heeds weights the kernel takes them all the same: that is not to pass for a limit.
+        if limits.names.contains(.ioWeight), let problem = weightProblem() { creation.giveUpWeight(problem) }
         // A collector in another pid namespace may take a folder for abandoned before it is locked: make another.
         for _ in 0..<3 {
             let anchor = try creation.makeAnchor(name: name, populate: populate)
@@ -30,7 +35,7 @@ extension SandboxCgroup {
 /// The making of one cgroup: its folders, then its limits.
 private struct CgroupCreation {
     let hierarchy: CgroupHierarchy
-    let limits: CgroupLimits
+    private(set) var limits: CgroupLimits
     var unenforced: [UnenforcedLimit] = []
     var approximated: [UnenforcedLimit] = []
     /// v2 controllers already asked for in vain or with success, and what stood in the way.
@@ -39,6 +44,11 @@ private struct CgroupCreation {
     init(hierarchy: CgroupHierarchy, limits: CgroupLimits) {
         self.hierarchy = hierarchy
         self.limits = limits
+    }
+
+    mutating func giveUpWeight(_ problem: String) {
+        unenforced.append(UnenforcedLimit(.ioWeight, problem))
+        limits.ioWeight = nil
     }
 
     /// The folder that carries the lock: v2's where there is one.

@@ -19,18 +19,12 @@ final class CgroupFolder: Sendable {
     ) throws(SystemError) {
         let parent = "\(root)/\(CgroupHierarchy.folderName)"
         let path = "\(parent)/\(name)"
-        do {
-            do throws(Errno) {
-                try Self.make(path, mode: 0o700)
-            } catch let error where error.code == ENOENT {
-                try Self.make(parent, mode: 0o755, mayExist: true)
-                populate(parent)
-                try Self.make(path, mode: 0o700)
-            } catch let error where error.code == EEXIST && mayExist {}
-            populate(path)
+        do throws(Errno) {
+            try Self.make(path, below: parent, mayExist: mayExist, populate: populate)
         } catch {
-            throw (error as Errno).doing("making the cgroup", path)
+            throw error.doing("making the cgroup", path)
         }
+        populate(path)
         let opened: FileDescriptor
         do {
             opened = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -56,10 +50,22 @@ final class CgroupFolder: Sendable {
         descriptor = opened
     }
 
-    private static func make(_ path: String, mode: mode_t, mayExist: Bool = false) throws(Errno) {
-        do throws(Errno) {
-            try kernel { unsafe mkdir(path, mode) }
-        } catch let error where error.code == EEXIST && mayExist {}
+    private static func make(
+        _ path: String, below parent: String, mayExist: Bool, populate: (String) -> Void
+    ) throws(Errno) {
+        var attempts = 0
+        while true {
+            do throws(Errno) {
+                try kernel { unsafe mkdir(path, 0o700) }
+                return
+            } catch let error where error.code == EEXIST && mayExist {
+                return
+            } catch let error where error.code == ENOENT && attempts < 5 {
+                // The first sandbox here, or somebody just took the empty folder away.
+                attempts += 1
+                if unsafe mkdir(parent, 0o755) == 0 { populate(parent) }
+            }
+        }
     }
 
     var directory: Int32 { descriptor.number }

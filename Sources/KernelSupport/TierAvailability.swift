@@ -1,0 +1,58 @@
+public import Profile
+
+/// Whether a tier can be had here, and if not, why not.
+public struct TierAvailability: Sendable, Equatable {
+    public var tier: Tier
+    public var answer: Answer
+
+    public init(_ tier: Tier, _ answer: Answer) {
+        self.tier = tier
+        self.answer = answer
+    }
+
+    public var isAvailable: Bool { answer.isYes }
+
+    /// Whether the programs of the bpf tier are part of this version of mis. While they are not, the checks of what
+    /// they need are reported all the same, so that a machine can be made ready.
+    static let bpfIsBuiltIn = false
+}
+
+extension KernelSupport {
+    /// Every tier, strongest first. What ``probe()`` learns is enough.
+    public var tiers: [TierAvailability] {
+        [
+            TierAvailability(.bpf, bpfTier),
+            TierAvailability(.fanotify, fanotifyTier),
+            TierAvailability(.landlock, landlockTier),
+        ]
+    }
+
+    /// The strongest tier there is; nil where not even Landlock is.
+    public var bestTier: Tier? { tiers.first(where: \.isAvailable)?.tier }
+
+    private var landlockTier: Answer {
+        if landlockABI > 0 { return .yes }
+        if !isAtLeast(.oldestSupported) { return .no("Landlock needs kernel 5.13; this is \(release)") }
+        return .no("Landlock is not among the kernel's active security modules")
+    }
+
+    /// Landlock is part of this tier.
+    private var fanotifyTier: Answer {
+        guard landlockTier.isYes else { return landlockTier }
+        if case .no(let reason) = detail?.permissionEvents { return .no(reason) }
+        return fanotify
+    }
+
+    private var bpfTier: Answer {
+        guard TierAvailability.bpfIsBuiltIn else { return .no("the bpf tier is not built into this version of mis") }
+        guard landlockTier.isYes else { return landlockTier }
+        guard isAtLeast(.bpfTier) else { return .no("it needs kernel \(KernelVersion.bpfTier); this is \(release)") }
+        guard caller.has(.systemAdministration) else { return .no("it needs root") }
+        guard let modules = securityModules else {
+            return .no("the kernel does not say which security modules it runs")
+        }
+        guard modules.contains("bpf") else { return .no("bpf is not among the kernel's active security modules") }
+        if case .no(let reason) = detail?.bpf.program { return .no(reason) }
+        return .yes
+    }
+}
