@@ -17,6 +17,10 @@ int clinux_set_nonblocking(int fd) {
     return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+int clinux_pipe(int *ends) {
+    return pipe2(ends, O_CLOEXEC);
+}
+
 int clinux_add_seals(int fd, int seals) {
     return fcntl(fd, F_ADD_SEALS, seals);
 }

@@ -8,7 +8,7 @@ public struct LaunchRequest: Sendable, Equatable {
     public var workspace: String
     /// The caller's working folder.
     public var currentFolder: String
-    public var caller: Caller
+    public var caller: Invoker
     /// The caller's environment.
     public var environment: [EnvironmentVariable]
     /// `--env`: `NAME` or `NAME=VALUE`.
@@ -28,7 +28,7 @@ public struct LaunchRequest: Sendable, Equatable {
     /// Process id of the launcher, unique among running ones.
     public var launcher: Int32
 
-    public init(command: [String], workspace: String, currentFolder: String, caller: Caller, session: String) {
+    public init(command: [String], workspace: String, currentFolder: String, caller: Invoker, session: String) {
         self.command = command
         self.workspace = workspace
         self.currentFolder = currentFolder
@@ -67,7 +67,7 @@ public struct ExtraBind: Sendable, Equatable {
 }
 
 /// Who started mis.
-public struct Caller: Sendable, Equatable {
+public struct Invoker: Sendable, Equatable {
     public var user: UInt32
     public var group: UInt32
     /// The account the agent is to run as when the caller is root: from sudo or the profile's `user`.

@@ -51,6 +51,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clinux_enforce.h"
+
 /* Shown by libc with _GNU_SOURCE only, which Swift's own Glibc module is built without. */
 #ifndef AT_EMPTY_PATH
 #define AT_EMPTY_PATH 0x1000
@@ -65,6 +67,8 @@
 /* fcntl(F_DUPFD_CLOEXEC). */
 int clinux_duplicate(int fd);
 int clinux_set_nonblocking(int fd);
+/* pipe2(O_CLOEXEC). */
+int clinux_pipe(int *_Nonnull ends);
 /* fcntl(F_ADD_SEALS). */
 int clinux_add_seals(int fd, int seals);
 char *_Nullable *_Nullable clinux_environment(void);

@@ -1,0 +1,98 @@
+import LinuxSystem
+
+/// One epoll set and its handlers; runs on the supervisor's thread alone.
+final class EventLoop {
+    private let epoll: FileDescriptor
+    private var handlers: [Int32: (UInt32) -> Void] = [:]
+    private var isStopped = false
+
+    init() throws(SystemError) {
+        do {
+            epoll = FileDescriptor(owning: try kernel { epoll_create1(Int32(O_CLOEXEC)) })
+        } catch {
+            throw error.doing("making the event loop")
+        }
+    }
+
+    static let readable = EPOLLIN.rawValue
+    static let writable = EPOLLOUT.rawValue
+
+    /// Calls `handler` with the events whenever `descriptor` is ready. A regular file is always ready and cannot be
+    /// watched: then nothing happens and the answer is false.
+    @discardableResult
+    func watch(_ descriptor: Int32, for events: UInt32 = EventLoop.readable, _ handler: @escaping (UInt32) -> Void)
+        -> Bool
+    {
+        var event = unsafe epoll_event()
+        unsafe event.events = events
+        unsafe event.data.fd = descriptor
+        let change = handlers[descriptor] == nil ? EPOLL_CTL_ADD : EPOLL_CTL_MOD
+        let set = epoll.number
+        do {
+            try kernel { unsafe epoll_ctl(set, change, descriptor, &event) }
+        } catch {
+            return false
+        }
+        handlers[descriptor] = handler
+        return true
+    }
+
+    func forget(_ descriptor: Int32) {
+        guard handlers.removeValue(forKey: descriptor) != nil else { return }
+        _ = epoll_ctl(epoll.number, EPOLL_CTL_DEL, descriptor, nil)
+    }
+
+    func stop() { isStopped = true }
+
+    /// Serves events until ``stop()``.
+    func run() {
+        var events = unsafe [epoll_event](repeating: epoll_event(), count: 32)
+        let set = epoll.number
+        while !isStopped {
+            let count: Int32
+            do {
+                count = try kernel { unsafe epoll_wait(set, &events, 32, -1) }
+            } catch {
+                return
+            }
+            // A handler may forget another's descriptor: looked up one by one.
+            for unsafe event in unsafe events[..<Int(count)] where !isStopped {
+                unsafe handlers[event.data.fd]?(event.events)
+            }
+        }
+    }
+}
+
+/// A timer as a descriptor.
+struct Timer: ~Copyable {
+    private let file: FileDescriptor
+
+    init() throws(SystemError) {
+        do {
+            file = FileDescriptor(
+                owning: try kernel { timerfd_create(CLOCK_MONOTONIC, Int32(TFD_CLOEXEC | TFD_NONBLOCK)) })
+        } catch {
+            throw error.doing("making a timer")
+        }
+    }
+
+    var descriptor: Int32 { file.number }
+
+    /// Fires once after `milliseconds`, and then every `interval`; 0: never again.
+    func start(after milliseconds: Int, every interval: Int = 0) {
+        func time(_ milliseconds: Int) -> timespec {
+            timespec(tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000)
+        }
+        // All zeroes would switch the timer off.
+        var setting = itimerspec(
+            it_interval: time(interval),
+            it_value: milliseconds == 0 ? timespec(tv_sec: 0, tv_nsec: 1) : time(milliseconds))
+        unsafe timerfd_settime(file.number, 0, &setting, nil)
+    }
+
+    /// Takes the expiry off the descriptor.
+    func acknowledge() {
+        var count: UInt64 = 0
+        unsafe _ = read(file.number, &count, 8)
+    }
+}

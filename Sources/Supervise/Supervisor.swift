@@ -1,0 +1,229 @@
+public import Cgroup
+public import Enforce
+public import Launch
+public import LinuxSystem
+public import Plan
+public import Record
+
+/// Serves one sandbox from its cloning to its end: the kernel's questions, signals, timers and the terminal, in one
+/// event loop on one thread. It never waits for the disk, and nothing it does waits for the agent.
+public final class Supervisor {
+    private let plan: SandboxPlan
+    private let process: SandboxedProcess
+    private let cgroup: SandboxCgroup?
+    private let guardian: Guardian
+    private let recorder: SessionRecorder
+    private let signals: SignalSource
+    private let loop: EventLoop
+    private let deadline: Timer
+    private let grace: Timer
+    private let tick: Timer
+    private let started = Clock.monotonic()
+
+    private var ending = Ending()
+    private var watchdog: Watchdog
+    private var terminal: Terminal?
+    private var relay: TerminalRelay?
+    private var reasoning: FileDescriptor?
+    private var reasoningLines = ReasoningLines()
+    private var memoryWatch: OutOfMemoryWatch?
+    private let violations: Violations
+    private let enforcement: Enforcement
+
+    /// - Parameters:
+    ///   - reasoning: the reading end of the agent's reasoning pipe.
+    public init(
+        plan: SandboxPlan, process: SandboxedProcess, cgroup: SandboxCgroup?, guardian: Guardian,
+        recorder: SessionRecorder, signals: consuming SignalSource, fanotify: FanotifyGroup?,
+        reasoning: consuming FileDescriptor?
+    ) throws(SystemError) {
+        self.plan = plan
+        self.process = process
+        self.cgroup = cgroup
+        self.guardian = guardian
+        self.recorder = recorder
+        self.signals = signals
+        self.reasoning = reasoning
+        loop = try EventLoop()
+        deadline = try Timer()
+        grace = try Timer()
+        tick = try Timer()
+        watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
+        violations = Violations(plan: plan, recorder: recorder)
+        enforcement = Enforcement(plan: plan, loop: loop, sink: violations, quarantine: recorder.folderDescriptor)
+        if let fanotify { try enforcement.start(fanotify) }
+    }
+
+    /// Runs on a thread of its own until the sandbox is gone; call it once.
+    public func run() -> SandboxOutcome {
+        violations.onEmergency = { [unowned self] in kill(because: .policy, detail: "threat level 1") }
+        enforcement.onLoss = { [unowned self] what in kill(because: .enforcementLost, detail: what) }
+        enforcement.watchNames()
+        watchSources()
+        loop.run()
+        return finish()
+    }
+
+    private func watchSources() {
+        loop.watch(process.messageDescriptor) { [unowned self] _ in serveMessages() }
+        loop.watch(process.process.number) { [unowned self] _ in loop.stop() }
+        loop.watch(signals.descriptor) { [unowned self] _ in serveSignals() }
+        loop.watch(guardian.descriptor) { [unowned self] _ in
+            kill(because: .enforcementLost, detail: "the guardian, which would undo everything, is gone")
+        }
+        if let reasoning = reasoning?.number {
+            _ = clinux_set_nonblocking(reasoning)
+            loop.watch(reasoning) { [unowned self] _ in readReasoning() }
+        }
+        if let limit = plan.timeoutMilliseconds {
+            deadline.start(after: limit)
+            loop.watch(deadline.descriptor) { [unowned self] _ in timeout() }
+        }
+        loop.watch(grace.descriptor) { [unowned self] _ in
+            grace.acknowledge()
+            killNow()
+        }
+        if watchdog.isOn {
+            tick.start(after: plan.watchdog.intervalMilliseconds, every: plan.watchdog.intervalMilliseconds)
+            loop.watch(tick.descriptor) { [unowned self] _ in lookAround() }
+        }
+        watchMemory()
+    }
+
+    // MARK: What pid 1 says
+
+    private func serveMessages() {
+        while let message = process.nextMessage() {
+            switch message {
+            case .ready: ending.isReady = true
+            case .executionFailed(let error): ending.executionError = error
+            case .stopped(let signal): agentStopped(signal)
+            case .continued: break
+            case .ended(let status): ending.status = status
+            case .home(let descriptor): enforcement.keepHome(FileDescriptor(owning: descriptor))
+            case .terminal(let descriptor): startRelay(FileDescriptor(owning: descriptor))
+            case .listener(let descriptor): enforcement.listen(FileDescriptor(owning: descriptor))
+            case .closed:
+                loop.forget(process.messageDescriptor)
+                return
+            }
+        }
+    }
+
+    private func startRelay(_ controller: consuming FileDescriptor) {
+        guard let terminal = Terminal(plan.terminals) else { return }
+        self.terminal = terminal
+        relay = TerminalRelay(loop: loop, terminal: terminal, controller: controller, terminals: plan.terminals)
+    }
+
+    /// The agent was stopped (Ctrl-Z): so is mis, and the shell that started it takes over.
+    private func agentStopped(_ signal: Int32) {
+        guard let relay, signal == SIGTSTP || signal == SIGSTOP || signal == SIGTTIN || signal == SIGTTOU else { return }
+        relay.suspend()
+        // The rest of a pipeline would have been stopped by the same key.
+        Glibc.kill(0, SIGTSTP)
+        Glibc.kill(getpid(), SIGSTOP)
+        // Here again once somebody continued us.
+        relay.resume()
+        process.send(signal: SIGCONT)
+    }
+
+    // MARK: Signals and time
+
+    private func serveSignals() {
+        while let signal = signals.next() {
+            switch signal {
+            case SIGWINCH: relay?.resize()
+            case SIGCONT:
+                relay?.resume()
+                process.send(signal: SIGCONT)
+            case SIGPIPE, SIGTTIN, SIGTTOU: break
+            case SIGTSTP where relay == nil:
+                process.send(signal: SIGTSTP)
+                Glibc.kill(getpid(), SIGSTOP)
+            case SIGTSTP: break
+            default: process.send(signal: signal)
+            }
+        }
+    }
+
+    /// TERM first; KILL five seconds later.
+    private func timeout() {
+        deadline.acknowledge()
+        ending.kill(because: .timeout, detail: "ran longer than allowed")
+        process.send(signal: SIGTERM)
+        grace.start(after: 5000)
+    }
+
+    private func lookAround() {
+        tick.acknowledge()
+        let reason = watchdog.look(
+            now: Clock.monotonic(), cpu: cgroup?.processorTime(), memory: cgroup?.memoryInUse())
+        if let reason { kill(because: .watchdog, detail: reason) }
+    }
+
+    /// v1 kills one process of the cgroup; v2 is told to kill all: here both do.
+    private func watchMemory() {
+        do {
+            memoryWatch = try cgroup?.outOfMemoryWatch()
+        } catch {
+            return
+        }
+        guard let descriptor = memoryWatch?.descriptor.number, let events = memoryWatch?.events.rawValue else { return }
+        loop.watch(descriptor, for: events) { [unowned self] _ in
+            var count: UInt64 = 0
+            unsafe _ = pread(descriptor, &count, 8, 0)
+            unsafe _ = read(descriptor, &count, 8)
+            if cgroup?.outOfMemoryKills() ?? 0 > 0 { kill(because: .oom, detail: "the memory limit was reached") }
+        }
+    }
+
+    private func kill(because cause: RunExit.KillCause, detail: String?) {
+        ending.kill(because: cause, detail: detail)
+        killNow()
+    }
+
+    private func killNow() {
+        try? cgroup?.kill()
+        process.send(signal: SIGKILL)
+    }
+
+    // MARK: Reasoning
+
+    private func readReasoning() {
+        guard let number = reasoning?.number else { return }
+        var buffer = [UInt8](repeating: 0, count: 16384)
+        // A few reads at a time: the agent may write without pause, and others wait.
+        for _ in 0..<4 {
+            let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(number, $0.baseAddress, $0.count) }
+            if count > 0 {
+                reasoningLines.feed(buffer.span.extracting(first: count), to: recorder)
+                continue
+            }
+            if count < 0, errno == EAGAIN || errno == EINTR { return }
+            loop.forget(number)
+            return
+        }
+    }
+
+    // MARK: The end
+
+    private func finish() -> SandboxOutcome {
+        // What pid 1 said last may still be in the socket.
+        serveMessages()
+        process.reap()
+        relay?.drain()
+        relay?.end()
+        terminal?.restore()
+        readReasoning()
+        reasoningLines.finish(to: recorder)
+        enforcement.finish()
+        let usage = cgroup?.usage() ?? CgroupUsage()
+        let exit = ending.exit(outOfMemory: usage.outOfMemoryKills ?? 0)
+        let failure = ending.isReady ? nil : process.setupFailure()
+        return SandboxOutcome(
+            exit: exit, setupFailure: failure, detail: ending.detail,
+            durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,
+            denials: violations.log, lostEvents: recorder.lost, level: violations.worstLevel, usage: usage)
+    }
+}

@@ -1,0 +1,46 @@
+import LinuxSystem
+public import Record
+
+/// The thread the supervisor runs on.
+///
+/// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor between
+/// ``init(_:recorder:)`` and the end of ``join()``.
+@safe public final class SupervisorThread {
+    private final class Passenger {
+        let supervisor: Supervisor
+        let recorder: SessionRecorder
+        var outcome: SandboxOutcome?
+
+        init(_ supervisor: Supervisor, _ recorder: SessionRecorder) {
+            self.supervisor = supervisor
+            self.recorder = recorder
+        }
+    }
+
+    private var thread = pthread_t()
+    private let passenger: Unmanaged<Passenger>
+
+    /// Starts it. When the sandbox is gone the recorder is asked to stop, so that its thread can come here to join.
+    public init(_ supervisor: Supervisor, recorder: SessionRecorder) throws(Errno) {
+        unsafe passenger = Unmanaged.passRetained(Passenger(supervisor, recorder))
+        let code = unsafe pthread_create(
+            &thread, nil,
+            { context in
+                guard let context = unsafe context else { return nil }
+                let passenger = unsafe Unmanaged<Passenger>.fromOpaque(context).takeUnretainedValue()
+                passenger.outcome = passenger.supervisor.run()
+                passenger.recorder.requestStop()
+                return nil
+            }, passenger.toOpaque())
+        if code != 0 {
+            unsafe passenger.release()
+            throw Errno(code)
+        }
+    }
+
+    /// Waits for the end.
+    public func join() -> SandboxOutcome? {
+        _ = pthread_join(thread, nil)
+        return unsafe passenger.takeRetainedValue().outcome
+    }
+}

@@ -1,0 +1,24 @@
+import JSONText
+import LinuxSystem
+
+/// What mis itself says: on stderr, one line each, marked as its own, control characters made visible.
+enum Messages {
+    static func say(_ text: String) {
+        let line = Array("mis: ".utf8) + Array(TerminalText.escaped(Array(text.utf8)).utf8) + [UInt8(ascii: "\n")]
+        unsafe line.withUnsafeBytes { bytes in
+            var written = 0
+            while written < bytes.count {
+                let count = unsafe write(2, bytes.baseAddress! + written, bytes.count - written)
+                if count <= 0 { return }
+                written += count
+            }
+        }
+    }
+
+    /// Bytes for standard output.
+    static func print(_ bytes: [UInt8]) {
+        let out = FileDescriptor(owning: 1)
+        try? out.writeAll(bytes)
+        _ = out.release()
+    }
+}

@@ -1,0 +1,185 @@
+import HostView
+import KernelSupport
+import LinuxSystem
+import Plan
+import Profile
+import Record
+
+/// From the command line to a plan: everything that can be decided before anything is done.
+struct RunSetup {
+    let plan: SandboxPlan
+    let state: StateFolder
+    let support: KernelSupport
+
+    /// Every mistake at once, a sentence each.
+    struct Refusal: Error {
+        var sentences: [String]
+    }
+
+    init(options: RunOptions, command: [String], session: String) throws(Refusal) {
+        var mistakes: [String] = []
+        let caller = Self.caller(user: nil, &mistakes)
+        let current = (try? readLink("/proc/self/cwd")) ?? "/"
+        let workspace = Self.canonical(options.workspace ?? current, current)
+        let home = caller.account?.home ?? caller.home
+        let variables = Variables(
+            workspace: workspace, home: home, uid: caller.account?.user ?? caller.user,
+            gitCommonDirectory: HostProbe.gitCommonFolder(workspace: workspace))
+        let loader = ProfileLoader(
+            sources: .machine(home: caller.home, owner: caller.account?.user ?? caller.user), variables: variables)
+        var profile: Profile
+        do {
+            profile = try loader.load(options.profile).profile
+        } catch {
+            throw Refusal(sentences: mistakes + error.mistakes.map(\.description))
+        }
+        var request = LaunchRequest(
+            command: command, workspace: workspace, currentFolder: current, caller: caller, session: session)
+        if let user = profile.process.user { request.caller = Self.caller(user: user, &mistakes) }
+        Self.apply(options, to: &profile, request: &request, current: current, mistakes: &mistakes)
+        request.environment = Environment.all().map { EnvironmentVariable($0.name, $0.value) }
+        request.terminals = (0...2).map { isatty($0) == 1 }
+        request.launcher = getpid()
+        request.sharesNetwork = profile.network.mode == .host
+        if options.profile.contains("/") { request.profileFile = Paths.normal(options.profile, base: current) }
+        if !mistakes.isEmpty { throw Refusal(sentences: mistakes) }
+
+        support = KernelSupport.probe()
+        let machine = Machine(support)
+        let tier = machine.tiers.max() ?? .landlock
+        do {
+            let home = request.caller.user == 0 ? request.caller.account?.home ?? caller.home : caller.home
+            let host = try HostView.gather(profile: profile, request: request, home: home, tier: tier)
+            plan = try Planner.plan(profile: profile, request: request, machine: machine, host: host)
+        } catch let error as PlanErrors {
+            throw Refusal(sentences: error.sentences)
+        } catch {
+            throw Refusal(sentences: ["looking at the mounts of this machine: \(error)"])
+        }
+        do {
+            state = try StateFolder(caller: request.caller, record: options.record.map { Paths.normal($0, base: current) })
+        } catch {
+            throw Refusal(sentences: [error.description])
+        }
+    }
+
+    /// Who runs mis, and for whom: under sudo the invoking user, or the account the profile names.
+    private static func caller(user: String?, _ mistakes: inout [String]) -> Invoker {
+        let uid = getuid()
+        let own = Account.withUser(uid)
+        var caller = Invoker(
+            user: uid, group: getgid(), home: Environment.value("HOME") ?? own?.home ?? "/",
+            name: own?.name ?? "user\(uid)")
+        caller.home = Paths.normal(caller.home)
+        guard uid == 0 else {
+            if let user, user != caller.name {
+                mistakes.append(
+                    "[process] user = \"\(user)\": only root can run the agent as somebody else; start mis with sudo, "
+                        + "or leave the key out")
+            }
+            return caller
+        }
+        if let user {
+            guard let account = Account.named(user) ?? UInt32(user).flatMap(Account.withUser), account.user != 0 else {
+                mistakes.append("[process] user = \"\(user)\": no such account, or root; name an ordinary one")
+                return caller
+            }
+            caller.account = RunAccount(account)
+        } else if let text = Environment.value("SUDO_UID"), let sudo = UInt32(text), sudo != 0 {
+            let account = Account.withUser(sudo)
+            let group = Environment.value("SUDO_GID").flatMap(UInt32.init) ?? account?.group ?? sudo
+            caller.account = RunAccount(
+                name: account?.name ?? Environment.value("SUDO_USER") ?? "user\(sudo)", user: sudo, group: group,
+                home: Paths.normal(account?.home ?? "/"))
+        }
+        return caller
+    }
+
+    /// The path with symlinks resolved when it exists, else lexically normal: the planner says what is wrong with it.
+    private static func canonical(_ path: String, _ current: String) -> String {
+        let normal = Paths.normal(path, base: current)
+        if case .present(let object) = HostProbe.look(at: normal) { return object.canonical }
+        return normal
+    }
+
+    private static func apply(
+        _ options: RunOptions, to profile: inout Profile, request: inout LaunchRequest, current: String,
+        mistakes: inout [String]
+    ) {
+        let workspace = request.workspace
+        profile.filesystem.rules.append(rule(.write, workspace, "--workspace", current))
+        profile.filesystem.rules.append(rule(.execute, workspace, "--workspace", current))
+        for path in options.ro { profile.filesystem.rules.append(rule(.read, path, "--ro", current)) }
+        for path in options.rw { profile.filesystem.rules.append(rule(.write, path, "--rw", current)) }
+        for path in options.deny {
+            if path.hasPrefix("**/") {
+                let names = path.dropFirst(3).split(separator: "/").map(String.init)
+                profile.filesystem.rules.append(
+                    PathRule(access: .deny, pattern: .suffix(names), text: path, origin: .commandLine(option: "--deny")))
+            } else {
+                profile.filesystem.rules.append(rule(.deny, path, "--deny", current))
+            }
+        }
+        for text in options.bind {
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 2 || parts.count == 3 && (parts[2] == "ro" || parts[2] == "rw"), parts[1].hasPrefix("/"),
+                !parts[0].isEmpty
+            else {
+                mistakes.append("--bind \(text): not SRC:DST or SRC:DST:ro with an absolute DST")
+                continue
+            }
+            request.binds.append(
+                ExtraBind(
+                    source: Paths.normal(parts[0], base: current), target: Paths.normal(parts[1]),
+                    readOnly: parts.count == 3 && parts[2] == "ro"))
+        }
+        if let net = options.net {
+            if let mode = Profile.Network.Mode(rawValue: net) {
+                profile.network.mode = mode
+            } else {
+                mistakes.append("--net \(net): not none or host")
+            }
+        }
+        if let require = options.require {
+            request.require = Tier(rawValue: require)
+            if request.require == nil { mistakes.append("--require \(require): not bpf, fanotify or landlock") }
+        }
+        var limits: [(key: String, value: String)] = []
+        for text in options.limit {
+            guard let equals = text.firstIndex(of: "=") else {
+                mistakes.append("--limit \(text): not KEY=VALUE, for example memory=4G")
+                continue
+            }
+            limits.append((String(text[..<equals]), String(text[text.index(after: equals)...])))
+        }
+        do {
+            try profile.setLimits(limits, source: "--limit")
+        } catch {
+            mistakes += error.mistakes.map(\.description)
+        }
+        if let timeout = options.timeout {
+            do {
+                profile.limits.timeoutMilliseconds = try DurationText.parse(timeout)
+            } catch {
+                mistakes.append("--timeout \(timeout): \(error)")
+            }
+        }
+        for name in options.env where name.isEmpty || name.hasPrefix("=") {
+            mistakes.append("--env \(name): not NAME or NAME=VALUE")
+        }
+        request.environmentOptions = options.env
+        request.forceWorkspace = options.forceWorkspace
+    }
+
+    private static func rule(_ access: PathRule.Access, _ path: String, _ option: String, _ current: String) -> PathRule {
+        PathRule(
+            access: access, pattern: .path(Paths.normal(path, base: current)), text: path,
+            origin: .commandLine(option: option))
+    }
+}
+
+extension RunAccount {
+    init(_ account: Account) {
+        self.init(name: account.name, user: account.user, group: account.group, home: Paths.normal(account.home))
+    }
+}

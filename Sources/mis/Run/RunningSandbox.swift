@@ -1,0 +1,163 @@
+import Cgroup
+import Enforce
+import Launch
+import LinuxSystem
+import Plan
+import Record
+import Supervise
+
+/// The order in which a sandbox comes up, and goes.
+///
+/// Cgroup first; then the record, the guardian and the tier's machinery; only then the clone. Whatever fails on the way
+/// throws, and what was made so far goes with its owners.
+final class RunningSandbox {
+    /// What is not enforced, all told: by the tier and by the machine's cgroups.
+    let unenforced: [String]
+    private let plan: SandboxPlan
+    private let cgroup: SandboxCgroup?
+    private let recorder: SessionRecorder
+    private let guardian: Guardian
+    private let thread: SupervisorThread
+
+    init(
+        setup: RunSetup, identifier: SessionIdentifier, signals: consuming SignalSource, options: RunOptions
+    ) throws(SetupProblem) {
+        plan = setup.plan
+        let detection = CgroupHierarchy.detect()
+        let placed = try Self.makeCgroup(plan, detection)
+        cgroup = placed.cgroup
+        unenforced = plan.unenforced + placed.unenforced
+        do throws(SetupProblem) {
+            if plan.gaps == .refuse, !unenforced.isEmpty {
+                throw SetupProblem(
+                    sentences: unenforced.map { "cannot be enforced here, and gaps = \"refuse\": \($0)" })
+            }
+            recorder = try Self.startRecord(setup, identifier)
+            do throws(LaunchFailure) { guardian = try Guardian() } catch { throw SetupProblem(error.error) }
+            guardian.watch(killFile: cgroup?.killFile, cgroups: cgroup?.pathsToRemove ?? [])
+            if !options.quiet { Messages.say(Self.announcement(plan, unenforced, recorder, options.verbose)) }
+            thread = try Self.launch(
+                plan, cgroup: cgroup, recorder: recorder, guardian: guardian, signals: signals)
+        } catch {
+            Self.remove(placed.cgroup)
+            throw error
+        }
+        // While the sandbox comes up: what dead launchers left.
+        if let hierarchy = detection.hierarchy { _ = StaleCgroups.collect(in: hierarchy) }
+    }
+
+    /// Serves the record until the sandbox is gone.
+    func finish() throws(SetupProblem) -> SandboxOutcome {
+        recorder.run()
+        guard var outcome = thread.join() else { throw SetupProblem("the supervisor ended without a result") }
+        Self.remove(cgroup)
+        guardian.disarm()
+        recorder.append(.outcome, .alert) { writer in
+            writer.member("event", "end")
+            writer.member("reason", outcome.exit.reason.rawValue)
+            writer.member("code", outcome.exit.code)
+            writer.member("signal", outcome.exit.signal)
+            writer.member("duration_ms", outcome.durationMilliseconds)
+        }
+        outcome.lostEvents = recorder.finish().lost
+        return outcome
+    }
+
+    private static func remove(_ cgroup: SandboxCgroup?) {
+        guard let cgroup else { return }
+        do { try cgroup.remove() } catch { Messages.say("\(error)") }
+    }
+
+    private static func makeCgroup(
+        _ plan: SandboxPlan, _ detection: CgroupDetection
+    ) throws(SetupProblem) -> (cgroup: SandboxCgroup?, unenforced: [String]) {
+        let limits = CgroupLimits(
+            memory: plan.limits.memory, memoryHigh: plan.limits.memoryHigh, cpuPercent: plan.limits.cpuPercent,
+            cpuWeight: plan.limits.cpuWeight, processes: plan.limits.pids, ioWeight: plan.limits.ioWeight)
+        guard let hierarchy = detection.hierarchy else {
+            return (nil, limits.unenforced(because: "no cgroup can be made here").map(\.description))
+        }
+        do {
+            let cgroup = try SandboxCgroup.create(limits: limits, in: hierarchy)
+            return (cgroup, cgroup.unenforced.map(\.description))
+        } catch {
+            throw SetupProblem(error)
+        }
+    }
+
+    private static func startRecord(
+        _ setup: RunSetup, _ identifier: SessionIdentifier
+    ) throws(SetupProblem) -> SessionRecorder {
+        let plan = setup.plan
+        var limits = SessionRecorder.Limits()
+        limits.disk = plan.streams.limit
+        do {
+            let folder = try SessionFolder.make(identifier, in: setup.state.sessions, owners: setup.state.owners)
+            return try SessionRecorder.start(
+                in: folder,
+                SessionDescription(
+                    version: Version.text, command: plan.command.map { Array($0.utf8) },
+                    environment: plan.environment.map { Array("\($0.name)=\($0.value)".utf8) }, profile: plan.profile,
+                    tier: plan.tier.rawValue),
+                limits: limits,
+                onTrouble: { Messages.say("\($0)") })
+        } catch {
+            throw SetupProblem("\(error)")
+        }
+    }
+
+    private static func launch(
+        _ plan: SandboxPlan, cgroup: SandboxCgroup?, recorder: SessionRecorder, guardian: Guardian,
+        signals: consuming SignalSource
+    ) throws(SetupProblem) -> SupervisorThread {
+        do {
+            let pipe = plan.streams.reasoning ? try ReasoningPipe() : nil
+            let fanotify = plan.tier == .fanotify ? try FanotifyGroup() : nil
+            let process = try Launcher.launch(
+                plan, cgroup: CgroupEntrance(directory: cgroup?.cloneInto, tasks: cgroup?.joins ?? []),
+                fanotify: fanotify?.descriptor, reasoning: pipe?.writer, guardian: guardian)
+            let supervisor = try Supervisor(
+                plan: plan, process: process, cgroup: cgroup, guardian: guardian, recorder: recorder,
+                signals: signals, fanotify: fanotify, reasoning: pipe?.takeReader())
+            return try SupervisorThread(supervisor, recorder: recorder)
+        } catch let error as SystemError {
+            throw SetupProblem(error)
+        } catch let error as LaunchFailure {
+            var problem = SetupProblem(error.error)
+            problem.sentences = [FailureText.explain(error)]
+            throw problem
+        } catch {
+            throw SetupProblem("\(error)")
+        }
+    }
+
+    private static func announcement(
+        _ plan: SandboxPlan, _ unenforced: [String], _ recorder: SessionRecorder, _ verbose: Bool
+    ) -> String {
+        var line = "tier \(plan.tier.rawValue), profile \(plan.profile), network \(plan.network.rawValue)"
+        line += ", session \(recorder.identifier)"
+        if !unenforced.isEmpty { line += "; not enforced: " + unenforced.joined(separator: "; ") }
+        return line
+    }
+}
+
+/// The pipe of the agent's reasoning; our writing end closes when this goes.
+private final class ReasoningPipe {
+    private var reader: FileDescriptor?
+    private let writing: FileDescriptor
+
+    init() throws(SystemError) {
+        var ends: [Int32] = [-1, -1]
+        do {
+            try kernel { unsafe clinux_pipe(&ends) }
+        } catch {
+            throw error.doing("making the reasoning pipe")
+        }
+        reader = FileDescriptor(owning: ends[0])
+        writing = FileDescriptor(owning: ends[1])
+    }
+
+    var writer: Int32 { writing.number }
+
+    func takeReader() -> FileDescriptor? { reader.take() }
+}
