@@ -184,7 +184,7 @@ private func scaled(_ number: String, by scale: UInt64) -> UInt64? {
             fractionScale *= 10
         } else {
             digitsBefore += 1
-            guard digitsBefore <= 18 else { return nil }
+            guard digitsBefore <= 19 else { return nil }
             whole = whole * 10 + digit
         }
     }

@@ -64,6 +64,4 @@ struct Document: Equatable {
     var entries: [Entry] = []
     var headers: [Header] = []
     var mistakes: [Mistake] = []
-    /// Whether every value was plain enough to be read without TOMLKit.
-    var isPlain = true
 }

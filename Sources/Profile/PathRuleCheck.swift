@@ -69,14 +69,20 @@ extension PathRule {
 
 /// The entries of one file's `[filesystem]` lists by place, to find two that contradict each other.
 struct PlaceTable {
-    private var entries: [(place: String, access: PathRule.Access, line: Int)] = []
+    private struct Entry {
+        var place: String
+        var access: PathRule.Access
+        var line: Int
+    }
+
+    private var entries: [Entry] = []
     /// Open addressing: indices of `entries`, -1 for free. A power of two, half full at most.
-    private var slots = [Int32](repeating: -1, count: 512)
+    private var slots: [Int32] = []
 
     /// Adds an entry, unless it contradicts one that is there: then answers that one.
     mutating func add(_ place: String, _ access: PathRule.Access, line: Int) -> (access: PathRule.Access, line: Int)? {
         if entries.count * 2 >= slots.count {
-            slots = [Int32](repeating: -1, count: slots.count * 2)
+            slots = [Int32](repeating: -1, count: max(512, slots.count * 2))
             for index in entries.indices { slots[freeSlot(entries[index].place)] = Int32(index) }
         }
         var slot = firstSlot(place)
@@ -86,7 +92,7 @@ struct PlaceTable {
             slot = (slot + 1) & (slots.count - 1)
         }
         slots[slot] = Int32(entries.count)
-        entries.append((place, access, line))
+        entries.append(Entry(place: place, access: access, line: line))
         return nil
     }
 

@@ -72,6 +72,8 @@ public struct PathText: Sendable, Equatable {
             } else {
                 return nil
             }
+        case UInt8(ascii: "*"):
+            return plainSuffix(text)
         default:
             return nil
         }
@@ -97,6 +99,15 @@ public struct PathText: Sendable, Equatable {
         }
         guard Variables.isNormal(value) else { return nil }
         return PathText(pattern: .path(value + tail), canonical: canonical)
+    }
+
+    /// `**/name`
+    private static func plainSuffix(_ text: String) -> PathText? {
+        guard begins(text, "**/") else { return nil }
+        let name = String(Substring(text.utf8.dropFirst(3)))
+        if name.isEmpty || name == "." || name == ".." || begins(name, "~") { return nil }
+        if name.utf8.contains(where: { isSpecial($0) || $0 == slash }) { return nil }
+        return PathText(pattern: .suffix([name]), canonical: text)
     }
 
     /// Every case, the plain ones included.

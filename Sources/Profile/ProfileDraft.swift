@@ -2,7 +2,7 @@
 struct ProfileDraft {
     var profile: Profile
     /// By key: where the value in force was written.
-    var origins = [Origin?](repeating: nil, count: ProfileKey.allCases.count)
+    var origins = [Origin?](repeating: nil, count: ProfileKey.count)
     /// Where each entry of `process.capabilities`, `.seccomp` and `.environment` was written.
     var capabilityOrigins: [Origin] = []
     var seccompOrigins: [Origin] = []
@@ -16,7 +16,7 @@ struct ProfileChecker {
     private let source: String
     private let variables: Variables
     /// The keys this file has set, each with the place of the first time.
-    private var seen = [Document.Position?](repeating: nil, count: ProfileKey.allCases.count)
+    private var seen = [Document.Position?](repeating: nil, count: ProfileKey.count)
     /// This file's entries of the `[filesystem]` lists: by place, a bit for each list it is in.
     private var places = PlaceTable()
     /// Sections that have been complained of: their entries need no complaint each.
@@ -40,18 +40,24 @@ struct ProfileChecker {
         draft = checker.draft
     }
 
-    /// The parents a document names, and the mistakes in naming them.
-    static func parents(
-        of document: Document, source: String
-    ) -> (names: [(name: String, position: Document.Position)], mistakes: [ProfileMistake]) {
-        let draft = ProfileDraft(profile: Profile(name: ""))
-        let nothing = Variables(workspace: "/", home: nil, uid: 0, gitCommonDirectory: nil)
-        var checker = ProfileChecker(draft, source: source, variables: nothing)
-        var names: [(name: String, position: Document.Position)] = []
+    /// A profile named in `extends`.
+    struct Parent {
+        var name: String
+        var position: Document.Position
+    }
+
+    /// The parents a document names. What is wrong with the list itself is reported when the document is applied.
+    static func parents(of document: Document) -> [Parent] {
+        var parents: [Parent] = []
         for entry in document.entries where entry.name == ProfileKey.extends.fullName {
-            checker.strings(entry, "profile names") { _, name, position in names.append((name, position)) }
+            guard case .array(let elements) = entry.value else { continue }
+            for element in elements {
+                if case .string(let name) = element.value {
+                    parents.append(Parent(name: name, position: element.position))
+                }
+            }
         }
-        return (names, checker.draft.mistakes)
+        return parents
     }
 
     // MARK: Reporting
@@ -154,7 +160,7 @@ struct ProfileChecker {
         switch key {
         case .name: applyName(entry)
         case .description: string(entry, "\"...\"") { $0.draft.profile.description = $1 }
-        case .extends: break
+        case .extends: strings(entry, "profile names") { _, _, _ in }
         case .require: choice(entry, Tier.allCases) { $0.draft.profile.enforcement.require = $1 }
         case .unknown:
             choice(entry, Profile.Enforcement.Unknown.allCases) { $0.draft.profile.enforcement.unknown = $1 }
@@ -250,10 +256,7 @@ struct ProfileChecker {
         case .capabilities:
             strings(entry, "capability names") { checker, name, position in
                 guard CapabilityName.all.contains(name) else {
-                    checker.report(
-                        position, "unknown capability \(quoted(name))",
-                        nearestName(to: name, among: CapabilityName.all).map { "did you mean \"\($0)\"?" }
-                            ?? "write a name of capabilities(7), such as \"CAP_NET_BIND_SERVICE\"")
+                    checker.report(position, "unknown capability \(quoted(name))", CapabilityName.remedy(for: name))
                     return
                 }
                 checker.draft.profile.process.capabilities.append(name)
@@ -342,14 +345,10 @@ struct ProfileChecker {
     private mutating func choice<Choice: RawRepresentable<String>>(
         _ entry: Document.Entry, _ choices: [Choice], _ use: (inout Self, Choice) -> Void
     ) {
-        let names = choices.map(\.rawValue)
-        guard case .string(let text) = entry.value else {
-            return reportType(entry, "a string", names.map { "\"\($0)\"" }.joined(separator: " or "))
-        }
+        func names() -> String { choices.map { "\"\($0.rawValue)\"" }.joined(separator: " or ") }
+        guard case .string(let text) = entry.value else { return reportType(entry, "a string", names()) }
         guard let value = Choice(rawValue: text) else {
-            return report(
-                entry.valuePosition, "\(entry.name) is \(quoted(text))",
-                "write \(names.map { "\"\($0)\"" }.joined(separator: " or "))")
+            return report(entry.valuePosition, "\(entry.name) is \(quoted(text))", "write \(names())")
         }
         use(&self, value)
     }
@@ -360,7 +359,7 @@ struct ProfileChecker {
         guard case .array(let elements) = entry.value else {
             return reportType(entry, "a list of \(what)", "[\"...\"]")
         }
-        for element in elements {
+        for element in elements where draft.mistakes.count < Self.mistakeLimit {
             switch element.value {
             case .string(let text):
                 use(&self, text, element.position)
@@ -375,7 +374,10 @@ struct ProfileChecker {
     // MARK: The file as a whole
 
     private mutating func settle() {
-        let limits = ProfileKey.allCases.compactMap { seen[$0.rawValue] == nil ? nil : $0.limit }
+        var limits: [Profile.Limits.Key] = []
+        for index in seen.indices where seen[index] != nil {
+            if let limit = ProfileKey(rawValue: index)?.limit { limits.append(limit) }
+        }
         var watchdog: [Profile.WatchdogLimit] = []
         if seen[ProfileKey.watchdogCPU.rawValue] != nil { watchdog.append(.cpu) }
         if seen[ProfileKey.watchdogMemory.rawValue] != nil { watchdog.append(.memory) }

@@ -11,6 +11,8 @@ enum ProfileKey: Int, CaseIterable {
     case escalationKill, escalationWindow
     case trace, reasoning, onFailure, streamLimit
 
+    static let count = ProfileKey.streamLimit.rawValue + 1
+
     init?(fullName: String) {
         switch fullName {
         case "name": self = .name

@@ -35,6 +35,7 @@ public struct ProfileLoader: Sendable {
         gather(nameOrPath, from: nil, chain: [], into: &gathering)
         var draft = ProfileDraft(profile: Profile(name: ""))
         draft.mistakes = gathering.mistakes
+        draft.profile.filesystem.rules.reserveCapacity(512)
         for (text, document) in gathering.files {
             // Both are the file's own, not its bases'.
             draft.profile.name = Self.defaultName(of: text)
@@ -92,9 +93,7 @@ public struct ProfileLoader: Sendable {
         }
         gathering.known.append(text.name)
         let document = read(text, into: &gathering)
-        let parents = ProfileChecker.parents(of: document, source: text.name)
-        gathering.mistakes += parents.mistakes
-        for parent in parents.names {
+        for parent in ProfileChecker.parents(of: document) {
             let place = (text.name, parent.position)
             if let mistake = Self.mistake(inParent: parent.name) {
                 gathering.mistakes.append(
@@ -129,24 +128,7 @@ public struct ProfileLoader: Sendable {
         if document.mistakes.count >= DocumentScanner.mistakeLimit {
             report(Document.Position(line: 0, column: 0), "too many mistakes", "the rest was not read")
         }
-        // The built-ins are held against TOMLKit by a test instead: their start-up time is every run's.
-        if text.place != .builtIn, document.mistakes.isEmpty,
-            let mistake = UnusualValue.mistake(in: String(decoding: text.bytes, as: UTF8.self)),
-            // What the checker says of the same place is said better there.
-            !Self.isRepeated(mistake, in: document)
-        {
-            report(mistake.position, mistake.found, "")
-        }
         return document
-    }
-
-    /// Whether TOMLKit's mistake is about a key or section given twice, which the checker reports with both places.
-    private static func isRepeated(_ mistake: UnusualValue.Mistake, in document: Document) -> Bool {
-        var names: Set<String> = []
-        for entry in document.entries where !names.insert(entry.name).inserted { return true }
-        names = []
-        for header in document.headers where !names.insert(header.name).inserted { return true }
-        return false
     }
 
     private func missingRemedy(_ name: String) -> String {
@@ -172,12 +154,13 @@ public struct ProfileLoader: Sendable {
         return home + name.dropFirst()
     }
 
+    /// The file's name without its folder and `.toml`.
     private static func defaultName(of text: ProfileSources.Text) -> String {
-        var name = Substring(text.name)
-        if let slash = name.lastIndex(of: "/") { name = name[name.index(after: slash)...] }
-        if name.hasPrefix("built-in ") { name = name.dropFirst("built-in ".count) }
-        if name.hasSuffix(".toml") { name = name.dropLast(".toml".count) }
-        return String(name)
+        let start: UInt8 = text.place == .builtIn ? UInt8(ascii: " ") : UInt8(ascii: "/")
+        var name = Substring(text.name).utf8
+        if let index = name.lastIndex(of: start) { name = name[name.index(after: index)...] }
+        if text.place != .builtIn, name.suffix(5).elementsEqual(".toml".utf8) { name = name.dropLast(5) }
+        return String(Substring(name))
     }
 
     /// By file, in the order of the chain, then by place.

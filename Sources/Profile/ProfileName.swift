@@ -44,4 +44,12 @@ enum CapabilityName {
         "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
         "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
     ]
+
+    /// People leave out the prefix as often as they mistype the name.
+    static func remedy(for name: String) -> String {
+        let full = "CAP_" + name.uppercased()
+        let nearest = all.contains(full) ? full : nearestName(to: name, among: all)
+        guard let nearest else { return "write a name of capabilities(7), such as \"CAP_NET_BIND_SERVICE\"" }
+        return "did you mean \"\(nearest)\"?"
+    }
 }

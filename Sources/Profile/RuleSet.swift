@@ -131,20 +131,22 @@ public struct RuleSet: Sendable {
                 index += 1
             }
             var here: Int32 = -1
+            var executeHere: Int32 = -1
             if folder >= 0 {
                 let globs = nodes[Int(folder)].globs
                 folder = find(folder, hash, path, start, index)
                 if folder >= 0 {
                     here = nodes[Int(folder)].access
-                    if nodes[Int(folder)].execute >= 0 { execute = nodes[Int(folder)].execute }
+                    executeHere = nodes[Int(folder)].execute
                 }
                 for glob in globs {
                     let rule = self.globs[Int(glob)]
-                    if matches(rule, path, start, index) { apply(rule, &here, &execute) }
+                    if matches(rule, path, start, index) { apply(rule, &here, &executeHere) }
                 }
             }
-            for rule in suffixes where matches(rule, path, start, index) { apply(rule, &here, &execute) }
+            for rule in suffixes where matches(rule, path, start, index) { apply(rule, &here, &executeHere) }
             if here >= 0 { access = here }
+            if executeHere >= 0 { execute = executeHere }
         }
         return Decision(
             access: access >= 0 ? rules[Int(access)].access : nil, rule: access >= 0 ? Int(access) : nil,
@@ -154,7 +156,7 @@ public struct RuleSet: Sendable {
     /// Lets a rule stand at this place, beside what stands there already.
     private func apply(_ rule: NameRule, _ here: inout Int32, _ execute: inout Int32) {
         if rule.isExecute {
-            execute = rule.rule
+            execute = max(execute, rule.rule)
         } else {
             here = stronger(here, rule.rule)
         }
