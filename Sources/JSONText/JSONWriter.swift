@@ -14,8 +14,9 @@ public protocol JSONWritable {
 public struct JSONWriter: Sendable {
     /// Everything written so far.
     public private(set) var bytes: [UInt8] = []
-    /// How many objects and arrays are open.
-    public private(set) var depth = 0
+    /// Whether everything begun is ended: no object or array is open, no name waits for its value.
+    public var isComplete: Bool { depth == 0 && !followsKey }
+    private var depth = 0
     private let pretty: Bool
     private var needsComma = false
     private var followsKey = false

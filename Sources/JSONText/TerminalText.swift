@@ -1,4 +1,4 @@
-/// Text for a terminal, made of bytes nobody vouches for (ATTACKS: escape sequences in names, CVE-2023-28101).
+/// Text for a terminal, made of bytes nobody vouches for (attack: escape sequences in names, CVE-2023-28101).
 public enum TerminalText {
     /// `bytes` with everything that would act on the terminal shown as `\xNN`, byte by byte.
     ///

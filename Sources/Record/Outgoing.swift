@@ -12,6 +12,8 @@ struct Outgoing: ~Copyable {
     private let write: PositionedWrite
     private let started = EventTime.now()
     private var files: StreamFiles
+    /// The final manifest's file, under its temporary name.
+    private var nextManifest: FileDescriptor?
     /// CLOCK_MONOTONIC, ns; before it a disk that refused is left alone.
     private var nextAttempt: UInt64 = 0
     private(set) var isStalled = false
@@ -127,7 +129,23 @@ struct Outgoing: ~Copyable {
     mutating func writeFirstManifest() throws(Errno) {
         let text = manifest(RecordQueue(limit: 0, lineLimit: 0), ended: nil).text().bytes
         let file = try RecordIO.createFile(SessionManifest.fileName, in: folder.folder)
-        try writeAll(text, to: file)
+        try writeAll(text, to: file.number)
+    }
+
+    /// Takes back a record that could not be begun. Nothing ran yet, and the folder's name is random: what the path
+    /// leads to is the folder we made.
+    func removeFolder() {
+        try? RecordIO.remove(SessionManifest.fileName, in: folder.folder)
+        try? RecordIO.removeFolder(folder.path)
+    }
+
+    /// Makes the files that will be needed in the end, while there is time: the agent's start does not wait for them,
+    /// and its end finds them made. What fails now is tried again then.
+    mutating func prepare() {
+        for stream in SessionStream.allCases { try? files[stream].create(in: folder.folder) }
+        if nextManifest == nil {
+            nextManifest = try? RecordIO.createFile(SessionManifest.temporaryName, in: folder.folder)
+        }
     }
 
     private func manifest(_ queue: borrowing RecordQueue, ended: EventTime?) -> SessionManifest {
@@ -139,10 +157,10 @@ struct Outgoing: ~Copyable {
             identifier: folder.identifier, description: description, started: started, ended: ended, streams: streams)
     }
 
-    private func writeAll(_ bytes: [UInt8], to file: borrowing FileDescriptor) throws(Errno) {
+    private func writeAll(_ bytes: [UInt8], to file: Int32) throws(Errno) {
         var done = 0
         while done < bytes.count {
-            let count = try write(bytes[done...], file.number, done)
+            let count = try write(bytes[done...], file, done)
             guard count > 0 else { throw Errno(EIO) }
             done += count
         }
@@ -179,7 +197,10 @@ struct Outgoing: ~Copyable {
     private mutating func replaceManifest(_ text: [UInt8]) -> Bool {
         do throws(Errno) {
             do throws(Errno) {
-                let file = try RecordIO.createFile(SessionManifest.temporaryName, in: folder.folder)
+                if nextManifest == nil {
+                    nextManifest = try RecordIO.createFile(SessionManifest.temporaryName, in: folder.folder)
+                }
+                guard let file = nextManifest?.number else { return false }
                 try writeAll(text, to: file)
                 try RecordIO.rename(
                     SessionManifest.temporaryName, to: SessionManifest.fileName, in: folder.folder)
@@ -200,7 +221,7 @@ struct Outgoing: ~Copyable {
         let file = try RecordIO.openFile(SessionManifest.fileName, in: folder.folder, writing: true)
         let status = try RecordIO.status(of: file)
         guard text.count <= Int(status.st_blocks) * 512 else { throw answer }
-        try writeAll(text, to: file)
+        try writeAll(text, to: file.number)
         try RecordIO.truncate(file.number, to: text.count)
     }
 }

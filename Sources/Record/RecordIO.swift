@@ -68,6 +68,11 @@ enum RecordIO {
         try kernel { unsafe unlinkat(number, name, 0) }
     }
 
+    /// Removes a folder that is empty.
+    static func removeFolder(_ path: String) throws(Errno) {
+        try kernel { unsafe rmdir(path) }
+    }
+
     static func status(of file: borrowing FileDescriptor) throws(Errno) -> stat {
         let number = file.number
         var status = stat()

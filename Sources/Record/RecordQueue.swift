@@ -69,8 +69,8 @@ struct RecordQueue: Sendable {
         writer.beginFragment()
         fields(&writer)
         let length = writer.bytes.count - start
-        // Fields that left something open would make a line that is no JSON.
-        guard writer.depth == 0, length <= lineLimit, overhead + length <= room(for: priority) else {
+        // A name without a value would make a line that is no JSON.
+        guard writer.isComplete, length <= lineLimit, overhead + length <= room(for: priority) else {
             writer.truncate(to: start)
             return refuse(stream)
         }

@@ -77,6 +77,7 @@ enum SecretName {
 
     /// Whether the value of something with this name is to be masked.
     static func isSecret(_ name: ArraySlice<UInt8>) -> Bool {
+        guard mayBeSecret(name) else { return false }
         let parts = split(name)
         guard let last = parts.last, !harmless.contains(last) else { return false }
         for part in parts where endings.contains(where: part.hasSuffix) || words.contains(part) { return true }
@@ -85,6 +86,20 @@ enum SecretName {
         if last == "key" && parts.count > 1 {
             // An environment variable that ends in _KEY nearly always holds one.
             return keyKinds.contains(parts[parts.count - 2]) || !name.contains(where: isLower)
+        }
+        return false
+    }
+
+    /// Whether three letters in a row begin one of the words below: nearly all names end here, at no cost.
+    private static func mayBeSecret(_ name: ArraySlice<UInt8>) -> Bool {
+        var last: UInt32 = 0
+        for byte in name {
+            last = (last << 8 | UInt32(byte | 0x20)) & 0xFFFFFF
+            switch last {
+            // tok, sec, pas, pwd, key, aut, cre, coo, bea
+            case 0x746F6B, 0x736563, 0x706173, 0x707764, 0x6B6579, 0x617574, 0x637265, 0x636F6F, 0x626561: return true
+            default: continue
+            }
         }
         return false
     }

@@ -138,6 +138,7 @@ struct SecretScan {
 
     /// `Bearer <token>`, `Basic <token>` outside a header.
     private mutating func maskScheme() -> Bool {
+        guard bytes[index] | 0x20 == UInt8(ascii: "b") else { return false }
         for scheme in ["bearer ", "basic "] where matchesAnyCase(scheme, at: index) {
             let start = index + scheme.utf8.count
             let stop = end(from: start) { !SecretName.isPart($0) && !"+/=~".utf8.contains($0) }
@@ -157,8 +158,16 @@ struct SecretScan {
         ("SG.", 30), ("eyJ", 30), ("AGE-SECRET-KEY-", 20), ("tvly-", 16), ("gsk_", 20), ("xai-", 20), ("nvapi-", 20),
     ]
 
+    /// The first letters of all marks, a bit for each from 0x40 on.
+    private static let initials = marks.reduce(UInt64(0)) { bits, entry in
+        bits | entry.mark.utf8.prefix(1).reduce(0) { $0 | 1 << UInt64($1 - 0x40) }
+    }
+
     /// A token that carries its issuer's mark; the mark stays, to say what was there.
     private mutating func maskMarkedToken() -> Bool {
+        // A launch waits for this pass over the environment: most words are done with at their first letter.
+        let letter = bytes[index]
+        guard letter < 0x80, letter >= 0x40, Self.initials & 1 << (letter - 0x40) != 0 else { return false }
         for (mark, least) in Self.marks where matches(mark, at: index) {
             let start = index + mark.utf8.count
             let stop = end(from: start) { !SecretName.isPart($0) }

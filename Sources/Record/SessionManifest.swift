@@ -79,9 +79,8 @@ struct SessionManifest {
                 for stream in streams { writer.member(stream.stream.name, stream) }
             }
             writer.key("seal")
-            if let name = Self.sealStart(in: writer.bytes) {
-                seal = SHA256.digest(of: writer.bytes.span.extracting(..<name))
-            }
+            let name = writer.bytes.count - Self.sealName.utf8.count - ": ".utf8.count
+            seal = SHA256.digest(of: writer.bytes.span.extracting(..<name))
             writer.string(seal.text)
         }
         return (writer.bytes + [UInt8(ascii: "\n")], seal)

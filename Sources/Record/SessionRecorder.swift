@@ -55,6 +55,7 @@ public final class SessionRecorder: Sendable {
 
     /// Starts a record: writes the manifest, state `running`. The streams' files follow with their first lines.
     ///
+    /// When it throws, the folder is removed again.
     /// - Parameter onTrouble: called at most once for each kind of trouble, on the thread that drains, or on the one
     ///   that calls ``finish()``.
     public static func start(
@@ -86,6 +87,7 @@ public final class SessionRecorder: Sendable {
         do throws(Errno) {
             try outgoing.writeFirstManifest()
         } catch {
+            outgoing.removeFolder()
             throw RecordError("write", path + "/" + SessionManifest.fileName, error)
         }
         self.outgoing = Mutex(outgoing)
@@ -137,8 +139,12 @@ public final class SessionRecorder: Sendable {
     /// How long lines may gather before they are written together, milliseconds.
     private static let gathering: Int32 = 10
 
+    /// Makes the files that are still missing, so that nobody waits for that later. ``run()`` begins with it.
+    public func prepare() { outgoing.withLock { $0.prepare() } }
+
     /// Writes lines as they come, until ``requestStop()``.
     public func run() {
+        prepare()
         while true {
             let wrote = drainOnce()
             let (stop, sleep) = incoming.withLock { incoming in

@@ -130,7 +130,11 @@ import Testing
         writer.truncate(to: end)
         writer.member("d", 4)
         #expect(text(writer.bytes) == #""a":1,"b":2"d":4"#)
-        #expect(writer.depth == 0)
+        #expect(writer.isComplete)
+        writer.key("e")
+        #expect(!writer.isComplete)
+        writer.truncate(to: end)
+        #expect(writer.isComplete)
     }
 
     @Test func doublesReadBackTheSame() throws {
