@@ -1,6 +1,7 @@
 extension LoadedProfile {
     /// The profile as one TOML text: everything in force, variables expanded, each line with its origin in a comment.
-    /// Read again, it gives the same profile.
+    /// Read again, it gives the same profile, unless one profile of the chain overrides a path of another: in one file
+    /// that is a contradiction, and the comments tell the two apart.
     public var resolvedText: String {
         var text = ""
         for source in sources { text += "# from \(source.name)\n" }

@@ -134,11 +134,15 @@ import Testing
             #expect(agent("/home/dev/" + path).mayWrite, "\(path)")
             #expect(!plain("/home/dev/" + path).mayRead, "\(path)")
         }
-        for path in [".cargo/bin/cargo", ".rustup/x", ".nvm/x", ".pyenv/x", ".local/bin/x", ".local/share/claude/x"] {
+        for path in [
+            ".cargo/bin/cargo", ".rustup/x", ".nvm/x", ".pyenv/x", ".local/bin/x", ".local/share/claude/x", "go/bin/x",
+        ] {
             #expect(agent("/home/dev/" + path).mayRead, "\(path)")
             #expect(agent("/home/dev/" + path).mayExecute, "\(path)")
             #expect(!agent("/home/dev/" + path).mayWrite, "\(path)")
         }
+        #expect(agent("/home/dev/go/src/x").access == .read)
+        #expect(agent("/home/dev/.cache/other").access == nil)
         #expect(agent("/tmp/x").mayExecute)
         #expect(!plain("/tmp/x").mayExecute)
     }
