@@ -1,0 +1,424 @@
+#define _GNU_SOURCE
+#include "clinux.h"
+#include "clinux_enforce.h"
+
+#include <stdio.h>
+
+#ifndef FAN_EVENT_INFO_TYPE_OLD_DFID_NAME
+#define FAN_EVENT_INFO_TYPE_OLD_DFID_NAME 10
+#define FAN_EVENT_INFO_TYPE_NEW_DFID_NAME 12
+#endif
+
+_Static_assert(sizeof(struct fanotify_event_metadata) == 24, "fanotify(7)");
+_Static_assert(clinux_FAN_REPORT_TID == FAN_REPORT_TID, "linux/fanotify.h");
+
+/* "/proc/" PID "/" WHAT [FD], without stdio: this runs once per event. */
+static void proc_name(char *out, pid_t pid, const char *what, int fd) {
+    char digits[12];
+    out = stpcpy(out, "/proc/");
+    if (pid) {
+        int n = 0;
+        for (unsigned rest = (unsigned)pid; rest; rest /= 10)
+            digits[n++] = (char)('0' + rest % 10);
+        while (n)
+            *out++ = digits[--n];
+    } else {
+        out = stpcpy(out, "self");
+    }
+    *out++ = '/';
+    out = stpcpy(out, what);
+    if (fd >= 0) {
+        int n = 0;
+        unsigned rest = (unsigned)fd;
+        do
+            digits[n++] = (char)('0' + rest % 10);
+        while (rest /= 10);
+        while (n)
+            *out++ = digits[--n];
+    }
+    *out = 0;
+}
+
+ssize_t clinux_descriptor_path(pid_t pid, int fd, uint8_t *buffer, size_t size) {
+    char name[64];
+    if (fd == AT_FDCWD)
+        proc_name(name, pid, "cwd", -1);
+    else if (fd < 0)
+        return errno = EBADF, -1;
+    else
+        proc_name(name, pid, "fd/", fd);
+    ssize_t length = readlink(name, (char *)buffer, size);
+    /* A link that fills the buffer may have been cut. */
+    if (length >= 0 && (size_t)length == size)
+        return errno = ENAMETOOLONG, -1;
+    return length;
+}
+
+static int next_event(struct clinux_event_reader *reader, const struct fanotify_event_metadata **event) {
+    if (reader->start == reader->end) {
+        ssize_t size;
+        do
+            size = read(reader->group, reader->buffer, sizeof reader->buffer);
+        while (size < 0 && errno == EINTR);
+        if (size < 0)
+            return errno == EAGAIN ? 0 : -1;
+        reader->start = 0;
+        reader->end = (uint32_t)size;
+        if (size == 0)
+            return 0;
+    }
+    const struct fanotify_event_metadata *found = (const void *)(reader->buffer + reader->start);
+    uint32_t left = reader->end - reader->start;
+    if (left < sizeof *found || found->event_len < sizeof *found || found->event_len > left ||
+        found->vers != FANOTIFY_METADATA_VERSION) {
+        reader->start = reader->end;
+        return errno = EPROTO, -1;
+    }
+    reader->start += found->event_len;
+    *event = found;
+    return 1;
+}
+
+int clinux_next_opened(struct clinux_event_reader *reader, struct clinux_opened *opened) {
+    const struct fanotify_event_metadata *event;
+    int result = next_event(reader, &event);
+    if (result <= 0)
+        return result;
+    opened->mask = event->mask;
+    opened->fd = event->fd;
+    opened->thread = event->pid;
+    opened->error = 0;
+    opened->length = 0;
+    if (event->fd < 0)
+        return 1;
+    struct stat status;
+    if (fstat(event->fd, &status) < 0) {
+        opened->error = errno;
+        return 1;
+    }
+    opened->mode = status.st_mode;
+    opened->links = status.st_nlink;
+    opened->inode = status.st_ino;
+    opened->device_major = major(status.st_dev);
+    opened->device_minor = minor(status.st_dev);
+    opened->changed = status.st_ctim.tv_sec * 1000000000ll + status.st_ctim.tv_nsec;
+    ssize_t length = clinux_descriptor_path(0, event->fd, opened->path, sizeof opened->path);
+    if (length < 0)
+        opened->error = errno;
+    else
+        opened->length = (uint32_t)length;
+    return 1;
+}
+
+int clinux_answer_opened(int group, int event, int allow) {
+    struct fanotify_response answer = {.fd = event, .response = allow ? FAN_ALLOW : FAN_DENY};
+    ssize_t written;
+    do
+        written = write(group, &answer, sizeof answer);
+    while (written < 0 && errno == EINTR);
+    return written < 0 ? -1 : 0;
+}
+
+/* Reads a short file of /proc; the result is NUL-terminated. */
+static ssize_t read_proc(pid_t pid, const char *what, char *buffer, size_t size) {
+    char name[64];
+    proc_name(name, pid, what, -1);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t length = read(fd, buffer, size - 1);
+    int error = errno;
+    close(fd);
+    errno = error;
+    if (length >= 0)
+        buffer[length] = 0;
+    return length;
+}
+
+int clinux_blocked_call(pid_t thread, struct clinux_call *call) {
+    char text[256];
+    if (thread <= 0)
+        return errno = ESRCH, -1;
+    if (read_proc(thread, "syscall", text, sizeof text) < 0)
+        return -1;
+    /* "running\n", "-1 0x... 0x...\n" outside a call, or number and six arguments, stack and instruction pointer. */
+    char *at = text, *end;
+    call->number = strtoll(at, &end, 10);
+    if (end == at || call->number < 0)
+        return errno = EAGAIN, -1;
+    for (int i = 0; i < 6; i++) {
+        at = end;
+        call->arguments[i] = strtoull(at, &end, 16);
+        if (end == at)
+            return errno = EAGAIN, -1;
+    }
+    return 0;
+}
+
+static enum clinux_intent flags_intent(uint64_t flags) {
+    if ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC)
+        return clinux_intent_write;
+    return clinux_intent_read;
+}
+
+enum clinux_intent clinux_open_intent(const struct clinux_call *call) {
+    switch (call->number) {
+#ifdef SYS_open
+    case SYS_open:
+        return flags_intent(call->arguments[1]);
+    case SYS_creat:
+        return clinux_intent_write;
+#endif
+    case SYS_openat:
+        return flags_intent(call->arguments[2]);
+    case SYS_execve:
+    case SYS_execveat:
+        return clinux_intent_execute;
+    }
+    /* openat2 keeps its flags in memory, where another thread may change them after the kernel read them. */
+    return clinux_intent_unclear;
+}
+
+int clinux_thread_origin(pid_t thread, pid_t *process, uint8_t name[16]) {
+    char text[1024];
+    *process = 0;
+    if (thread <= 0)
+        return 0;
+    if (read_proc(thread, "status", text, sizeof text) > 0) {
+        const char *line = strstr(text, "\nTgid:");
+        if (line)
+            *process = atoi(line + 6);
+    }
+    ssize_t length = read_proc(thread, "comm", text, sizeof text);
+    if (length <= 0)
+        return 0;
+    if (text[length - 1] == '\n')
+        length--;
+    if (length > 15)
+        length = 15;
+    memcpy(name, text, (size_t)length);
+    return (int)length;
+}
+
+ssize_t clinux_read_string(pid_t pid, uint64_t address, uint8_t *buffer, size_t size) {
+    const size_t page = 4096; /* the smallest there is: a read that ends at its border never faults needlessly */
+    size_t have = 0;
+    while (have < size) {
+        size_t part = page - (address + have) % page;
+        if (part > size - have)
+            part = size - have;
+        struct iovec local = {buffer + have, part}, remote = {(void *)(uintptr_t)(address + have), part};
+        ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+        if (got <= 0)
+            return got < 0 ? -1 : (errno = EFAULT, -1);
+        const uint8_t *end = memchr(buffer + have, 0, (size_t)got);
+        if (end)
+            return end - buffer;
+        have += (size_t)got;
+    }
+    return errno = ENAMETOOLONG, -1;
+}
+
+int clinux_read_word(pid_t pid, uint64_t address, uint64_t *word) {
+    struct iovec local = {word, sizeof *word}, remote = {(void *)(uintptr_t)address, sizeof *word};
+    ssize_t got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+    if (got == sizeof *word)
+        return 0;
+    if (got >= 0)
+        errno = EFAULT;
+    return -1;
+}
+
+int clinux_seccomp_notification_sizes(struct seccomp_notif_sizes *sizes) {
+    return (int)syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, sizes);
+}
+
+/* Shorthands: directory argument, path argument. The kernel takes these numbers from linux/fs.h of 6.13. */
+#ifndef SYS_setxattrat
+#define SYS_setxattrat 463
+#define SYS_removexattrat 466
+#endif
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+
+#define CALL(kind_, directory_, path_)                                                                                 \
+    (struct clinux_path_call) {                                                                                        \
+        .directory = directory_, .path = path_, .other_directory = -1, .other = -1, .flags = -1,                       \
+        .kind = clinux_path_##kind_                                                                                    \
+    }
+#define PAIR(kind_, directory_, path_, other_directory_, other_)                                                       \
+    (struct clinux_path_call) {                                                                                        \
+        .directory = directory_, .path = path_, .other_directory = other_directory_, .other = other_, .flags = -1,     \
+        .kind = clinux_path_##kind_                                                                                    \
+    }
+#define OPEN(kind_, directory_, path_, flags_)                                                                         \
+    (struct clinux_path_call) {                                                                                        \
+        .directory = directory_, .path = path_, .other_directory = -1, .other = -1, .flags = flags_,                   \
+        .kind = clinux_path_##kind_                                                                                    \
+    }
+
+struct clinux_path_call clinux_describe_path_call(int64_t number) {
+    switch (number) {
+    case SYS_openat:
+        return OPEN(open, 0, 1, 2);
+    case SYS_openat2:
+        return OPEN(open_how, 0, 1, 2);
+    case SYS_truncate:
+        return CALL(truncate, -1, 0);
+    case SYS_mkdirat:
+        return CALL(mkdir, 0, 1);
+    case SYS_mknodat:
+        return CALL(mknod, 0, 1);
+    case SYS_unlinkat:
+        return OPEN(unlink, 0, 1, 2);
+    case SYS_renameat2:
+        return PAIR(rename, 0, 1, 2, 3);
+#ifdef SYS_renameat
+    case SYS_renameat:
+        return PAIR(rename, 0, 1, 2, 3);
+#endif
+    case SYS_linkat:
+        return PAIR(link, 0, 1, 2, 3);
+    case SYS_symlinkat:
+        return CALL(symlink, 1, 2);
+    case SYS_fchmodat:
+    case SYS_fchmodat2:
+        return CALL(chmod, 0, 1);
+    case SYS_fchownat:
+        return CALL(chown, 0, 1);
+    case SYS_utimensat:
+        return CALL(utime, 0, 1);
+    case SYS_setxattr:
+    case SYS_lsetxattr:
+        return CALL(setxattr, -1, 0);
+    case SYS_removexattr:
+    case SYS_lremovexattr:
+        return CALL(removexattr, -1, 0);
+    case SYS_setxattrat:
+        return CALL(setxattr, 0, 1);
+    case SYS_removexattrat:
+        return CALL(removexattr, 0, 1);
+#ifdef SYS_open /* the calls that younger architectures never had */
+    case SYS_open:
+        return OPEN(open, -1, 0, 1);
+    case SYS_creat:
+        return CALL(creat, -1, 0);
+    case SYS_mkdir:
+        return CALL(mkdir, -1, 0);
+    case SYS_mknod:
+        return CALL(mknod, -1, 0);
+    case SYS_unlink:
+        return CALL(unlink, -1, 0);
+    case SYS_rmdir:
+        return CALL(rmdir, -1, 0);
+    case SYS_rename:
+        return PAIR(rename, -1, 0, -1, 1);
+    case SYS_link:
+        return PAIR(link, -1, 0, -1, 1);
+    case SYS_symlink:
+        return CALL(symlink, -1, 1);
+    case SYS_chmod:
+        return CALL(chmod, -1, 0);
+    case SYS_chown:
+    case SYS_lchown:
+        return CALL(chown, -1, 0);
+    case SYS_utime:
+    case SYS_utimes:
+        return CALL(utime, -1, 0);
+    case SYS_futimesat:
+        return CALL(utime, 0, 1);
+#endif
+    }
+    return (struct clinux_path_call){.directory = -1, .path = -1, .other_directory = -1, .other = -1, .flags = -1};
+}
+
+int clinux_open_by_handle(int mount, uint32_t type, const void *bytes, uint32_t size, int flags) {
+    union {
+        struct file_handle handle;
+        uint8_t room[sizeof(struct file_handle) + 128];
+    } copy;
+    if (size > 128)
+        return errno = EINVAL, -1;
+    copy.handle.handle_bytes = size;
+    copy.handle.handle_type = (int)type;
+    memcpy(copy.handle.f_handle, bytes, size);
+    return open_by_handle_at(mount, &copy.handle, flags | O_CLOEXEC);
+}
+
+/* Takes a struct fanotify_event_info_fid apart; `name` may be NULL. Returns 0 when it does not fit. */
+static int take_fid(const uint8_t *record, uint32_t size, uint32_t *type, uint8_t *handle, uint32_t *handle_size,
+                    uint8_t *name, uint32_t *name_length, int32_t file_system[2]) {
+    /* header (4), fsid (8), then struct file_handle: bytes (4), type (4), handle; then the name, NUL-terminated. */
+    if (size < 20)
+        return 0;
+    uint32_t bytes, kind;
+    memcpy(&bytes, record + 12, 4);
+    memcpy(&kind, record + 16, 4);
+    if (bytes > 128 || bytes > size - 20)
+        return 0;
+    memcpy(handle, record + 20, bytes);
+    *handle_size = bytes;
+    *type = kind;
+    if (file_system)
+        memcpy(file_system, record + 4, 8);
+    if (name) {
+        const uint8_t *text = record + 20 + bytes;
+        size_t room = size - 20 - bytes;
+        size_t length = strnlen((const char *)text, room);
+        if (length > 255)
+            return 0;
+        memcpy(name, text, length);
+        *name_length = (uint32_t)length;
+    }
+    return 1;
+}
+
+int clinux_next_name(struct clinux_event_reader *reader, struct clinux_name_event *event) {
+    const struct fanotify_event_metadata *found;
+    int result = next_event(reader, &found);
+    if (result <= 0)
+        return result;
+    event->mask = found->mask;
+    event->process = found->pid;
+    event->length = event->old_length = event->target_size = event->folder_size = 0;
+    const uint8_t *at = (const uint8_t *)found + found->metadata_len, *end = (const uint8_t *)found + found->event_len;
+    while (end - at >= 4) {
+        uint16_t size;
+        memcpy(&size, at + 2, 2);
+        if (size < 4 || size > end - at)
+            break;
+        uint8_t ignored[128];
+        uint32_t ignored_type, ignored_size;
+        switch (at[0]) {
+        case FAN_EVENT_INFO_TYPE_DFID_NAME:
+        case FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
+            take_fid(at, size, &event->folder_type, event->folder, &event->folder_size, event->name, &event->length,
+                     event->file_system);
+            break;
+        case FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
+            take_fid(at, size, &ignored_type, ignored, &ignored_size, event->old_name, &event->old_length, NULL);
+            break;
+        case FAN_EVENT_INFO_TYPE_FID:
+            take_fid(at, size, &event->target_type, event->target, &event->target_size, NULL, NULL, NULL);
+            break;
+        }
+        at += size;
+    }
+    return 1;
+}
+
+int clinux_next_watch_event(const uint8_t *buffer, size_t size, size_t *offset, struct clinux_watch_event *event) {
+    struct inotify_event head;
+    if (*offset > size || size - *offset < sizeof head)
+        return 0;
+    memcpy(&head, buffer + *offset, sizeof head);
+    if (head.len > size - *offset - sizeof head)
+        return 0;
+    event->watch = head.wd;
+    event->mask = head.mask;
+    event->name = head.len ? buffer + *offset + sizeof head : NULL;
+    event->name_length = head.len ? (uint32_t)strnlen((const char *)event->name, head.len) : 0;
+    *offset += sizeof head + head.len;
+    return 1;
+}

@@ -1,0 +1,51 @@
+public import LinuxSystem
+
+/// What the rules say of a place.
+public struct PathVerdict: Sendable, Equatable {
+    public enum Access: UInt8, Sendable {
+        case denied
+        /// May be read, listed and, if it says so, executed; never changed.
+        case readOnly
+        case full
+    }
+
+    public var access: Access
+    public var mayExecute: Bool
+    /// The deciding rule; -1: no rule speaks of the place.
+    public var rule: Int32
+    /// No rule speaks of the place, and it is let through to be recorded.
+    public var isTraced: Bool
+    /// Nothing inside can move another object to this place, or this object to another: the fast path may settle it for
+    /// good. See ``FanotifyArbiter`` for what that takes.
+    public var isSettled: Bool
+
+    public init(
+        access: Access, mayExecute: Bool, rule: Int32 = -1, isTraced: Bool = false, isSettled: Bool = false
+    ) {
+        self.access = access
+        self.mayExecute = mayExecute
+        self.rule = rule
+        self.isTraced = isTraced
+        self.isSettled = isSettled
+    }
+
+    public static let denied = PathVerdict(access: .denied, mayExecute: false)
+}
+
+/// Rules by place. Asked at every open: answers must allocate nothing.
+public protocol PathDecider: AnyObject {
+    /// The verdict for an absolute path as the sandbox sees it, lexically normal, no trailing NUL.
+    func verdict(_ path: borrowing Span<UInt8>) -> PathVerdict
+
+    /// The rule behind a verdict, for messages.
+    func reference(_ rule: Int32) -> RuleReference
+}
+
+/// Knows which objects once had a name that a pattern denies, and were renamed away from it.
+public protocol TakenNames: AnyObject {
+    /// The denying rule; `nil`: the object never had such a name, as far as can be told.
+    /// - Parameters:
+    ///   - changed: the object's change time, nanoseconds since 1970; a rename sets it.
+    ///   - event: a descriptor of the object.
+    func ruleTaken(from identity: ObjectIdentity, isFolder: Bool, changed: Int64, event: Int32) -> Int32?
+}

@@ -1,0 +1,198 @@
+public import LinuxSystem
+
+/// The session's folder for what is taken away from the workspace. Nothing is lost; nothing stays where it was.
+///
+/// On the same file system an object is moved whole, by one rename. Across file systems it is emptied out: each file is
+/// opened, unlinked and then copied from the descriptor, so that the name is gone first and the copy cannot be led
+/// astray. Symlinks are kept as symlinks and never followed. What exceeds the limits is removed without a copy.
+public final class Quarantine {
+    public enum Outcome: Sendable, Equatable {
+        /// The name it has in the folder.
+        case moved(String)
+        /// Nothing had that name any more.
+        case absent
+        case failed(Errno)
+    }
+
+    public struct Limits: Sendable {
+        public var bytes = 64 << 20
+        public var entries = 4096
+
+        public init() {}
+    }
+
+    private let folder: FileDescriptor
+    private var limits: Limits
+    private var sequence = 0
+
+    /// - Parameter path: made when it does not exist, mode 0700.
+    public init(path: String, limits: Limits = Limits()) throws(SystemError) {
+        do throws(Errno) {
+            let made = unsafe mkdir(path, 0o700)
+            if made != 0, errno != EEXIST { throw Errno(errno) }
+            folder = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        } catch {
+            throw error.doing("making the folder for what is taken away", path)
+        }
+        self.limits = limits
+    }
+
+    /// Takes the object called `name` out of `parent`, whatever it is by now.
+    func take(_ name: EntryName, from parent: Int32) -> Outcome {
+        guard let kept = free(name) else { return .failed(Errno(EEXIST)) }
+        do throws(Errno) {
+            do throws(Errno) {
+                try name.rename(in: parent, to: kept, in: folder.number)
+            } catch {
+                // EACCES: an ordinary user renames a folder only when it may write in it ("..").
+                guard error.code == EXDEV || error.code == EACCES || error.code == EPERM else { throw error }
+                try empty(name, from: parent, into: folder.number, as: kept, depth: 0)
+            }
+            return .moved(kept.text)
+        } catch {
+            return error.code == ENOENT ? .absent : .failed(error)
+        }
+    }
+
+    /// A name nobody has yet. Cut short: `NAME_MAX` holds for it too.
+    private func free(_ name: EntryName) -> EntryName? {
+        for _ in 0..<10_000 {
+            sequence += 1
+            guard let candidate = EntryName(Array("\(sequence)-".utf8) + name.bytes.prefix(200)) else { return nil }
+            if !candidate.exists(in: folder.number) { return candidate }
+        }
+        return nil
+    }
+
+    private func empty(
+        _ name: EntryName, from parent: Int32, into target: Int32, as kept: EntryName, depth: Int
+    ) throws(Errno) {
+        limits.entries -= 1
+        guard let status = try name.status(in: parent) else { throw Errno(ENOENT) }
+        if status.isFolder {
+            try emptyFolder(name, from: parent, into: target, as: kept, depth: depth)
+        } else if status.isSymlink {
+            let link = try? name.linkTarget(in: parent)
+            try name.remove(from: parent)
+            if let link, limits.entries > 0 { try? kept.makeSymlink(to: link, in: target) }
+        } else if status.isFile {
+            let source = try? name.open(in: parent, O_RDONLY | O_NONBLOCK)
+            try name.remove(from: parent)
+            if let source { copy(source, into: target, as: kept) }
+        } else {
+            try name.remove(from: parent)
+        }
+    }
+
+    private func copy(_ source: borrowing FileDescriptor, into target: Int32, as kept: EntryName) {
+        guard limits.entries > 0, limits.bytes > 0, let status = try? source.status(), status.isFile,
+            let copy = try? kept.open(in: target, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+        else { return }
+        let copied = (try? copyContents(from: source, to: copy, limit: limits.bytes)) ?? -1
+        limits.bytes -= copied < 0 ? limits.bytes : copied
+    }
+
+    private func emptyFolder(
+        _ name: EntryName, from parent: Int32, into target: Int32, as kept: EntryName, depth: Int
+    ) throws(Errno) {
+        if limits.entries > 0, depth < 32, (try? kept.makeFolder(in: target, mode: 0o700)) != nil,
+            let copy = try? kept.open(in: target, O_RDONLY | O_DIRECTORY)
+        {
+            try drain(name, from: parent, into: copy.number, depth: depth, keepsCopy: true)
+        } else {
+            try drain(name, from: parent, into: target, depth: depth, keepsCopy: false)
+        }
+    }
+
+    private func drain(
+        _ name: EntryName, from parent: Int32, into target: Int32, depth: Int, keepsCopy: Bool
+    ) throws(Errno) {
+        // Whoever is still writing may add to it: some rounds, then the failure is told, and the sweep tries again.
+        for _ in 0..<16 {
+            let source = try openFolder(name, in: parent)
+            for inner in try entries(of: source, limit: 1024) {
+                try discardingAbsence(inner, source.number, target, depth, keepsCopy: keepsCopy)
+            }
+            do throws(Errno) {
+                try name.remove(from: parent, isFolder: true)
+                return
+            } catch {
+                guard error.code == ENOTEMPTY || error.code == EEXIST else { throw error }
+            }
+        }
+        throw Errno(ENOTEMPTY)
+    }
+
+    private func discardingAbsence(
+        _ name: EntryName, _ parent: Int32, _ target: Int32, _ depth: Int, keepsCopy: Bool
+    ) throws(Errno) {
+        do throws(Errno) {
+            if keepsCopy {
+                try empty(name, from: parent, into: target, as: name, depth: depth + 1)
+            } else {
+                try Self.removeTree(name, from: parent)
+            }
+        } catch {
+            if error.code != ENOENT { throw error }
+        }
+    }
+
+    /// Removes a tree of any depth with a bounded stack: a folder inside a folder is first lifted up beside it.
+    static func removeTree(_ name: EntryName, from parent: Int32) throws(Errno) {
+        var lifted = 0
+        var waiting = [name]
+        while let next = waiting.last {
+            do throws(Errno) {
+                try next.remove(from: parent)
+                waiting.removeLast()
+                continue
+            } catch {
+                if error.code == ENOENT {
+                    waiting.removeLast()
+                    continue
+                }
+                guard error.code == EISDIR || error.code == EPERM else { throw error }
+            }
+            let folder = try openFolder(next, in: parent)
+            var isEmpty = true
+            for inner in try entries(of: folder, limit: 1024) {
+                isEmpty = false
+                do throws(Errno) {
+                    try inner.remove(from: folder.number)
+                } catch {
+                    if error.code == ENOENT { continue }
+                    guard error.code == EISDIR || error.code == EPERM else { throw error }
+                    if (try? inner.remove(from: folder.number, isFolder: true)) != nil { continue }
+                    lifted += 1
+                    guard let up = EntryName(".mis-removed-\(getpid())-\(lifted)") else { continue }
+                    try inner.rename(in: folder.number, to: up, in: parent)
+                    waiting.append(up)
+                }
+            }
+            if isEmpty || waiting.last == next {
+                do throws(Errno) {
+                    try next.remove(from: parent, isFolder: true)
+                    waiting.removeLast()
+                } catch {
+                    guard error.code == ENOTEMPTY || error.code == EEXIST else { throw error }
+                }
+            }
+        }
+    }
+
+    private static func openFolder(_ name: EntryName, in parent: Int32) throws(Errno) -> FileDescriptor {
+        do throws(Errno) {
+            return try name.open(in: parent, O_RDONLY | O_DIRECTORY)
+        } catch {
+            guard error.code == EACCES else { throw error }
+            // Ours, but its mode keeps us out (an ordinary user's run, where the agent is the same user).
+            let object = try name.open(in: parent, O_PATH | O_DIRECTORY)
+            try kernel { unsafe chmod(procPath(object.number), 0o700) }
+            return try name.open(in: parent, O_RDONLY | O_DIRECTORY)
+        }
+    }
+
+    private func openFolder(_ name: EntryName, in parent: Int32) throws(Errno) -> FileDescriptor {
+        try Self.openFolder(name, in: parent)
+    }
+}
