@@ -10,7 +10,8 @@ public struct CgroupUsage: Sendable, Equatable {
     public var memory: UInt64?
     /// The most bytes ever charged. On v2 since Linux 5.19.
     public var memoryPeak: UInt64?
-    /// How often the memory limit was met (then memory is reclaimed, and processes are killed if that fails).
+    /// How often the memory limit was met (then memory is reclaimed, and processes are killed if that fails). v2 only:
+    /// v1's failcnt stays 0 on newer kernels where memory and swap together have the same limit.
     public var memoryLimitHits: UInt64?
     /// Processes the OOM killer ended.
     public var outOfMemoryKills: UInt64?

@@ -99,7 +99,6 @@ public final class SandboxCgroup: Sendable {
         guard let folder = folder(.memory) else { return }
         if isLegacyMemory {
             usage.memoryPeak = folder.read("memory.max_usage_in_bytes").flatMap(CgroupFile.number)
-            usage.memoryLimitHits = folder.read("memory.failcnt").flatMap(CgroupFile.number)
         } else {
             usage.memoryPeak = folder.read("memory.peak").flatMap(CgroupFile.number)
         }

@@ -7,9 +7,9 @@ public import Cgroup
 /// nothing.
 public struct KernelSupport: Sendable, Equatable {
     /// `uname -r`.
-    public var release = ""
+    public var release = "unknown"
     /// `uname -m`.
-    public var architecture = ""
+    public var architecture = "unknown"
     public var caller = Caller()
     /// Landlock's ABI version; 0: none.
     public var landlockABI = 0
@@ -19,7 +19,7 @@ public struct KernelSupport: Sendable, Equatable {
     public var fanotify = Answer.no("not looked for")
     /// The active security modules in their order; nil: the kernel does not say.
     public var securityModules: [String]?
-    public var cgroup = CgroupDetection.none(reason: "not looked for", fix: "")
+    public var cgroup = CgroupDetection.none(reason: "not looked for", fix: "look for it")
     /// The machine's memory, bytes.
     public var memory: UInt64 = 0
     /// Processors this process may run on.
