@@ -178,7 +178,7 @@ public final class NameWatcher {
             lookEverywhere()
             if taken == before { break }
         }
-        var left: [[UInt8]] = []
+        var left: [[UInt8]] = quarantine.finish() ? [] : [Array("a folder .mis-removed-*".utf8)]
         func collect(_ place: Place) {
             for child in place.children.values {
                 if child.rule != nil, let name = child.name, let folder = place.folder,
@@ -240,6 +240,9 @@ public final class NameWatcher {
             gate.report(Violation(operation: "create", object: path, rule: rule, layer: .watch))
             return true
         case .absent:
+            return true
+        case .failed(let error) where [ENOTDIR, ENOTEMPTY, EISDIR, ELOOP, EEXIST].contains(error.code):
+            // Swapped for another kind of thing meanwhile: whoever did that caused an event, too.
             return true
         case .failed(let error):
             gate.enforcementLost(

@@ -2,9 +2,10 @@ public import LinuxSystem
 
 /// The session's folder for what is taken away from the workspace. Nothing is lost; nothing stays where it was.
 ///
-/// On the same file system an object is moved whole, by one rename. Across file systems it is emptied out: each file is
-/// opened, unlinked and then copied from the descriptor, so that the name is gone first and the copy cannot be led
-/// astray. Symlinks are kept as symlinks and never followed. What exceeds the limits is removed without a copy.
+/// On the same file system an object is moved whole, by one rename. Across file systems a file is opened, unlinked and
+/// then copied from the descriptor, so that the name is gone first and the copy cannot be led astray; a folder gets a
+/// name of ours beside its own first, and is then emptied in the same way. Symlinks are kept as symlinks and never
+/// followed. What exceeds the limits is removed without a copy.
 public final class Quarantine {
     public enum Outcome: Sendable, Equatable {
         /// The name it has in the folder.
@@ -24,6 +25,18 @@ public final class Quarantine {
     private let folder: FileDescriptor
     private var limits: Limits
     private var sequence = 0
+    /// Folders under a name of ours that somebody was still filling when they were emptied.
+    private var unfinished: [Unfinished] = []
+
+    private final class Unfinished {
+        let parent: FileDescriptor
+        let name: EntryName
+
+        init(parent: consuming FileDescriptor, name: EntryName) {
+            self.parent = parent
+            self.name = name
+        }
+    }
 
     /// - Parameter path: made when it does not exist, mode 0700.
     public init(path: String, limits: Limits = Limits()) throws(SystemError) {
@@ -46,11 +59,39 @@ public final class Quarantine {
             } catch {
                 // EACCES: an ordinary user renames a folder only when it may write in it ("..").
                 guard error.code == EXDEV || error.code == EACCES || error.code == EPERM else { throw error }
-                try empty(name, from: parent, into: folder.number, as: kept, depth: 0)
+                try empty(name, from: parent, as: kept)
             }
             return .moved(kept.text)
         } catch {
             return error.code == ENOENT ? .absent : .failed(error)
+        }
+    }
+
+    /// Removes what could not be emptied while somebody was filling it. To be called when nobody is left.
+    /// - Returns: whether nothing is left behind.
+    func finish() -> Bool {
+        unfinished.removeAll { entry in
+            do throws(Errno) {
+                try Self.removeTree(entry.name, from: entry.parent.number)
+                return true
+            } catch {
+                return error.code == ENOENT
+            }
+        }
+        return unfinished.isEmpty
+    }
+
+    private func empty(_ name: EntryName, from parent: Int32, as kept: EntryName) throws(Errno) {
+        guard try name.status(in: parent)?.isFolder == true,
+            let beside = EntryName(".mis-removed-\(getpid())-\(sequence)")
+        else { return try empty(name, from: parent, into: folder.number, as: kept, depth: 0) }
+        try name.rename(in: parent, to: beside, in: parent)
+        do throws(Errno) {
+            try empty(beside, from: parent, into: folder.number, as: kept, depth: 0)
+        } catch {
+            guard error.code != ENOENT else { return }
+            let here = try kernel { clinux_duplicate(parent) }
+            unfinished.append(Unfinished(parent: FileDescriptor(owning: here), name: beside))
         }
     }
 
@@ -107,7 +148,7 @@ public final class Quarantine {
     private func drain(
         _ name: EntryName, from parent: Int32, into target: Int32, depth: Int, keepsCopy: Bool
     ) throws(Errno) {
-        // Whoever is still writing may add to it: some rounds, then the failure is told, and the sweep tries again.
+        // Whoever is still writing may add to it: some rounds, and what is left then waits for the end.
         for _ in 0..<16 {
             let source = try openFolder(name, in: parent)
             for inner in try entries(of: source, limit: 1024) {
@@ -164,7 +205,7 @@ public final class Quarantine {
                     guard error.code == EISDIR || error.code == EPERM else { throw error }
                     if (try? inner.remove(from: folder.number, isFolder: true)) != nil { continue }
                     lifted += 1
-                    guard let up = EntryName(".mis-removed-\(getpid())-\(lifted)") else { continue }
+                    guard let up = EntryName(".mis-lifted-\(getpid())-\(lifted)") else { continue }
                     try inner.rename(in: folder.number, to: up, in: parent)
                     waiting.append(up)
                 }

@@ -136,9 +136,10 @@ final class TemporaryFolder {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
+    /// Failures are let pass here and below: what is made may be taken away in the same moment.
     @discardableResult
     func folder(_ name: String) -> String {
-        try! FileManager.default.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: true)
+        try? FileManager.default.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: true)
         return "\(path)/\(name)"
     }
 
@@ -146,7 +147,7 @@ final class TemporaryFolder {
     func file(_ name: String, _ text: String = "text") -> String {
         folder((name as NSString).deletingLastPathComponent)
         let whole = "\(path)/\(name)"
-        try! text.write(toFile: whole, atomically: false, encoding: .utf8)
+        try? text.write(toFile: whole, atomically: false, encoding: .utf8)
         return whole
     }
 
@@ -176,6 +177,12 @@ final class Reports: ViolationSink, @unchecked Sendable {
     }
 
     func enforcementLost(_ reason: String) { lock.withLock { losses.append(reason) } }
+
+    /// The first report about an object: it comes after the refusal itself.
+    func first(_ object: String) throws -> Violation {
+        _ = eventually { !about(object).isEmpty }
+        return try #require(about(object).first)
+    }
 
     func about(_ object: String) -> [Violation] { violations.filter { $0.object == Array(object.utf8) } }
 }
