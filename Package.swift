@@ -42,7 +42,7 @@ let package = Package(
 
         // The line of a run: profile, plan, launch, supervise, record.
         .target(
-            name: "Profile", dependencies: ["TOMLKit"], swiftSettings: strict, plugins: ["EmbedProfiles"]),
+            name: "Profile", swiftSettings: strict, plugins: ["EmbedProfiles"]),
         .target(
             name: "KernelSupport", dependencies: ["LinuxSystem", "JSONText", "Profile", "Cgroup"],
             swiftSettings: strict),
@@ -70,6 +70,18 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+
+        // Tests; what needs root or a sandbox is in Tests/Integration.
+        .testTarget(name: "ProfileTests", dependencies: ["Profile", "TOMLKit"], swiftSettings: strict),
+        .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: strict),
+        .testTarget(name: "RecordTests", dependencies: ["Record", "JSONText", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(name: "SeccompTests", dependencies: ["Seccomp", "SeccompRules", "CSeccomp"], swiftSettings: strict),
+        .testTarget(name: "CgroupTests", dependencies: ["Cgroup", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(
+            name: "KernelSupportTests",
+            dependencies: ["KernelSupport", "Profile", "JSONText", "LinuxSystem", "Cgroup"], swiftSettings: strict),
+        .testTarget(name: "PlanTests", dependencies: ["Plan", "HostView", "Profile"], swiftSettings: strict),
+        .testTarget(name: "SuperviseTests", dependencies: ["Supervise", "Profile", "Record"], swiftSettings: strict),
 
         // Build-time tools.
         .plugin(name: "EmbedInit", capability: .buildTool()),

@@ -14,6 +14,7 @@
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "claunch.h"
 #include "clone.h"
@@ -66,11 +68,17 @@ static int open_path(struct state *state, int32_t slot, const char *path) {
 }
 
 static long write_file(struct state *state, const struct mis_step *step) {
-    struct open_how how = {.flags = O_WRONLY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
-    int directory = place(state, step->place);
-    long fd = attempt(state, SYS_openat2, raw4(SYS_openat2, directory, step->path, &how, sizeof how));
+    /* /proc/self is a symlink, so links are followed; that the file is procfs's own is checked instead. */
+    long fd = attempt(state, SYS_openat,
+                      raw4(SYS_openat, place(state, step->place), step->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0));
     if (fd < 0)
         return fd;
+    struct statfs system;
+    long known = attempt(state, SYS_fstatfs, raw2(SYS_fstatfs, fd, &system));
+    if (known < 0 || system.f_type != PROC_SUPER_MAGIC) {
+        raw1(SYS_close, fd);
+        return known < 0 ? known : -EXDEV;
+    }
     long written = attempt(state, SYS_write, raw3(SYS_write, fd, step->text, step->text_length));
     raw1(SYS_close, fd);
     if (written >= 0 && (size_t)written != step->text_length)

@@ -137,7 +137,7 @@ struct MountPlanner {
                 "\(rule.origin): \(rule.access.rawValue) \"\(rule.text)\": \(kernel) inside is the sandbox's own")
             return
         }
-        for link in object.links { links.append(link) }
+        for link in object.links where !links.contains(link) { links.append(link) }
         if rule.access == .execute {
             executeRoots.append(path)
             return

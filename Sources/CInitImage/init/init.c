@@ -162,7 +162,10 @@ static void __attribute__((noreturn)) supervise(int agent, int signals) {
         struct {
             long seconds, nanoseconds;
         } *forever = NULL;
-        raw5(__NR_ppoll, watched, 2, forever, NULL, 0);
+        /* Whatever could make this fail for good would leave a sandbox without its init: better none. */
+        long ready = raw5(__NR_ppoll, watched, 2, forever, NULL, 0);
+        if ((ready < 0 && ready != -EINTR) || watched[0].revents & POLLNVAL)
+            leave(0);
         /* The supervisor is gone: nothing may go on without it. */
         if (watched[1].revents & (POLLHUP | POLLERR))
             leave(0);
@@ -203,7 +206,8 @@ static void __attribute__((noreturn, used)) start(long *stack) {
     /* Only the supervisor's hang-up and signals matter from here on; the agent's terminal is its own. */
     for (int fd = 0; fd < mis_fd_status; fd++)
         raw1(__NR_close, fd);
-    raw1(__NR_close, mis_fd_terminal);
+    if (has(options, MIS_INIT_TERMINAL))
+        raw1(__NR_close, mis_fd_terminal);
     supervise(agent, signals);
 }
 

@@ -36,7 +36,8 @@ struct RunSetup {
         var request = LaunchRequest(
             command: command, workspace: workspace, currentFolder: current, caller: caller, session: session)
         if let user = profile.process.user { request.caller = Self.caller(user: user, &mistakes) }
-        Self.apply(options, to: &profile, request: &request, current: current, mistakes: &mistakes)
+        Self.apply(
+            options, variables: variables, to: &profile, request: &request, current: current, mistakes: &mistakes)
         request.environment = Environment.all().map { EnvironmentVariable($0.name, $0.value) }
         request.terminals = (0...2).map { isatty($0) == 1 }
         request.launcher = getpid()
@@ -64,7 +65,7 @@ struct RunSetup {
     }
 
     /// Who runs mis, and for whom: under sudo the invoking user, or the account the profile names.
-    private static func caller(user: String?, _ mistakes: inout [String]) -> Invoker {
+    static func caller(user: String?, _ mistakes: inout [String]) -> Invoker {
         let uid = getuid()
         let own = Account.withUser(uid)
         var caller = Invoker(
@@ -103,21 +104,26 @@ struct RunSetup {
     }
 
     private static func apply(
-        _ options: RunOptions, to profile: inout Profile, request: inout LaunchRequest, current: String,
-        mistakes: inout [String]
+        _ options: RunOptions, variables: Variables, to profile: inout Profile, request: inout LaunchRequest,
+        current: String, mistakes: inout [String]
     ) {
-        let workspace = request.workspace
-        profile.filesystem.rules.append(rule(.write, workspace, "--workspace", current))
-        profile.filesystem.rules.append(rule(.execute, workspace, "--workspace", current))
-        for path in options.ro { profile.filesystem.rules.append(rule(.read, path, "--ro", current)) }
-        for path in options.rw { profile.filesystem.rules.append(rule(.write, path, "--rw", current)) }
-        for path in options.deny {
-            if path.hasPrefix("**/") {
-                let names = path.dropFirst(3).split(separator: "/").map(String.init)
-                profile.filesystem.rules.append(
-                    PathRule(access: .deny, pattern: .suffix(names), text: path, origin: .commandLine(option: "--deny")))
-            } else {
-                profile.filesystem.rules.append(rule(.deny, path, "--deny", current))
+        for access in [PathRule.Access.write, .execute] {
+            profile.filesystem.rules.append(
+                PathRule(
+                    access: access, pattern: .path(request.workspace), text: request.workspace,
+                    origin: .commandLine(option: "--workspace")))
+        }
+        for (option, access, paths) in [
+            ("--ro", PathRule.Access.read, options.ro), ("--rw", .write, options.rw), ("--deny", .deny, options.deny),
+        ] {
+            for path in paths {
+                do throws(AmountError) {
+                    let absolute = path.hasPrefix("**/") ? path : absolutePath(path, current)
+                    profile.filesystem.rules.append(
+                        try PathRule(access: access, text: absolute, option: option, variables: variables))
+                } catch {
+                    mistakes.append("\(option) \(path): \(error)")
+                }
             }
         }
         for text in options.bind {
@@ -171,10 +177,9 @@ struct RunSetup {
         request.forceWorkspace = options.forceWorkspace
     }
 
-    private static func rule(_ access: PathRule.Access, _ path: String, _ option: String, _ current: String) -> PathRule {
-        PathRule(
-            access: access, pattern: .path(Paths.normal(path, base: current)), text: path,
-            origin: .commandLine(option: option))
+    /// `~` and variables are the profile's to expand; everything else stands on the current folder.
+    private static func absolutePath(_ path: String, _ current: String) -> String {
+        path.hasPrefix("~") || path.hasPrefix("$") ? path : Paths.normal(path, base: current)
     }
 }
 
