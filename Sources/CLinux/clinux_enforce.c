@@ -229,6 +229,68 @@ int clinux_read_word(pid_t pid, uint64_t address, uint64_t *word) {
     return -1;
 }
 
+/* Drops empty names and `.`, and follows `..`, in place. Returns the new length, at least 1. */
+static size_t normalise(uint8_t *path, size_t length) {
+    size_t out = 0, at = 0;
+    while (at < length) {
+        while (at < length && path[at] == '/')
+            at++;
+        size_t start = at;
+        while (at < length && path[at] != '/')
+            at++;
+        size_t size = at - start;
+        if (size == 0 || (size == 1 && path[start] == '.'))
+            continue;
+        if (size == 2 && path[start] == '.' && path[start + 1] == '.') {
+            while (out > 0 && path[--out] != '/')
+                ;
+            continue;
+        }
+        path[out++] = '/';
+        memmove(path + out, path + start, size);
+        out += size;
+    }
+    if (out == 0)
+        path[out++] = '/';
+    return out;
+}
+
+ssize_t clinux_caller_path(pid_t thread, int directory, uint64_t address, uint8_t *buffer) {
+    uint8_t *given = buffer + clinux_path_size + 1;
+    ssize_t length = address ? clinux_read_string(thread, address, given, clinux_path_size) : 0;
+    if (length < 0)
+        return -1;
+    if (length > 0 && given[0] == '/') {
+        memmove(buffer, given, (size_t)length);
+        return (ssize_t)normalise(buffer, (size_t)length);
+    }
+    ssize_t base = clinux_descriptor_path(thread, directory, buffer, clinux_path_size);
+    if (base < 0)
+        return -1;
+    buffer[base] = '/';
+    memmove(buffer + base + 1, given, (size_t)length);
+    return (ssize_t)normalise(buffer, (size_t)(base + 1 + length));
+}
+
+int clinux_exists_inside(pid_t thread, const uint8_t *path, size_t length) {
+    char name[64], text[clinux_path_size];
+    if (length >= sizeof text)
+        return errno = ENAMETOOLONG, -1;
+    memcpy(text, path, length);
+    text[length] = 0;
+    proc_name(name, thread, "root", -1);
+    int root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return -1;
+    int found =
+        clinux_open_resolving(root, text, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    int error = errno;
+    close(root);
+    if (found >= 0)
+        return close(found), 1;
+    return error == ENOENT || error == ENOTDIR ? 0 : (errno = error, -1);
+}
+
 int clinux_seccomp_notification_sizes(struct seccomp_notif_sizes *sizes) {
     return (int)syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, sizes);
 }

@@ -18,15 +18,19 @@ public struct PathVerdict: Sendable, Equatable {
     /// Nothing inside can move another object to this place, or this object to another: the fast path may settle it for
     /// good. See ``FanotifyArbiter`` for what that takes.
     public var isSettled: Bool
+    /// A `deny` or `protect` rule speaks of the place: to change it is an attempt, not a mistake.
+    public var isGuarded: Bool
 
     public init(
-        access: Access, mayExecute: Bool, rule: Int32 = -1, isTraced: Bool = false, isSettled: Bool = false
+        access: Access, mayExecute: Bool, rule: Int32 = -1, isTraced: Bool = false, isSettled: Bool = false,
+        isGuarded: Bool = false
     ) {
         self.access = access
         self.mayExecute = mayExecute
         self.rule = rule
         self.isTraced = isTraced
         self.isSettled = isSettled
+        self.isGuarded = isGuarded
     }
 
     public static let denied = PathVerdict(access: .denied, mayExecute: false)

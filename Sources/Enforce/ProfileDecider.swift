@@ -35,10 +35,11 @@ public final class ProfileDecider: PathDecider {
         let rule = decision.rule.map { Int32($0) } ?? -1
         switch decision.access {
         case .deny:
-            return PathVerdict(access: .denied, mayExecute: false, rule: rule)
+            return PathVerdict(access: .denied, mayExecute: false, rule: rule, isGuarded: true)
         case .read, .protect, .execute:
             return PathVerdict(
-                access: .readOnly, mayExecute: decision.mayExecute, rule: rule, isSettled: isSettled(path))
+                access: .readOnly, mayExecute: decision.mayExecute, rule: rule, isSettled: isSettled(path),
+                isGuarded: decision.access == .protect)
         case .write, .tmpfs:
             return PathVerdict(access: .full, mayExecute: decision.mayExecute, rule: rule, isSettled: isSettled(path))
         case nil:

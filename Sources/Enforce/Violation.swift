@@ -26,10 +26,12 @@ public struct Violation: Sendable, Equatable {
     public var count: UInt64
     /// Whether it speaks of ill will. False for what honest programs try and live without.
     public var countsTowardsLevel: Bool
+    /// Whether the place exists, where only a path was seen; `nil`: not looked at, or it cannot be told.
+    public var objectExists: Bool?
 
     public init(
         operation: String, object: [UInt8], rule: RuleReference, layer: Layer, pid: Int32 = 0, program: [UInt8]? = nil,
-        count: UInt64 = 1, countsTowardsLevel: Bool = true
+        count: UInt64 = 1, countsTowardsLevel: Bool = true, objectExists: Bool? = nil
     ) {
         self.operation = operation
         self.object = object
@@ -39,6 +41,7 @@ public struct Violation: Sendable, Equatable {
         self.program = program
         self.count = count
         self.countsTowardsLevel = countsTowardsLevel
+        self.objectExists = objectExists
     }
 }
 

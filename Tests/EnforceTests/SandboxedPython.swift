@@ -13,12 +13,13 @@ final class SandboxedPython {
     }
 
     private let process = Process()
-    private let input = Pipe()
+    /// A socket, so that descriptors can come back.
+    private let input: FileHandle
     private let output = Pipe()
     var pid: Int32 { process.processIdentifier }
 
     private static let script = #"""
-        import ctypes, errno, os, signal, stat, subprocess, sys, threading, time, json, fcntl, tempfile
+        import ctypes, errno, os, signal, socket, stat, struct, sys, threading, time, json
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(1, signal.SIGKILL)
         MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
@@ -63,6 +64,22 @@ final class SandboxedPython {
                 except OSError as error:
                     os._exit(error.errno)
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        def send_descriptor(fd):
+            socket.send_fds(socket.socket(fileno=os.dup(0)), [b"x"], [fd])
+        def notify(*numbers):
+            """A filter that hands these system calls to a listener, whose descriptor is sent."""
+            code = [(0x20, 0, 0, 0)]
+            for i, number in enumerate(numbers):
+                code.append((0x15, len(numbers) - i, 0, number))
+            code += [(6, 0, 0, 0x7fff0000), (6, 0, 0, 0x7fc00000)]
+            program = b"".join(struct.pack("HBBI", *one) for one in code)
+            text = ctypes.create_string_buffer(program)
+            head = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code), ctypes.addressof(text)))
+            libc.prctl(38, 1, 0, 0, 0)
+            fd = libc.syscall(317 if os.uname().machine == "x86_64" else 277, 1, 8, head)
+            check(min(0, fd))
+            send_descriptor(fd)
+            os.close(fd)
         print("ready", flush=True)
         scope = globals()
         for line in sys.stdin:
@@ -86,7 +103,12 @@ final class SandboxedPython {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
         process.arguments =
             ["-c", Self.script, base] + mounts.map { "\($0.path)|\($0.readOnly ? "ro" : "rw")" }
-        process.standardInput = input
+        var pair: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &pair) == 0 else {
+            throw Failure(said: "no socket")
+        }
+        input = FileHandle(fileDescriptor: pair[0], closeOnDealloc: true)
+        process.standardInput = FileHandle(fileDescriptor: pair[1], closeOnDealloc: true)
         process.standardOutput = output
         try process.run()
         let first = nextLine()
@@ -104,9 +126,18 @@ final class SandboxedPython {
     @discardableResult
     func run(_ code: String) -> String {
         let line = try! JSONEncoder().encode(code) + Data("\n".utf8)
-        input.fileHandleForWriting.write(line)
+        input.write(line)
         let answer = nextLine()
         return (try? JSONDecoder().decode(String.self, from: Data(answer.utf8))) ?? answer
+    }
+
+    /// The descriptor sent by `send_descriptor(fd)` inside.
+    func receiveDescriptor() throws -> FileDescriptor {
+        var byte: UInt8 = 0
+        var number: Int32 = -1
+        _ = clinux_receive_descriptor(input.fileDescriptor, &byte, 1, &number)
+        guard number >= 0 else { throw Failure(said: "no descriptor") }
+        return FileDescriptor(owning: number)
     }
 
     private var pending = Data()

@@ -95,6 +95,16 @@ ssize_t clinux_read_string(pid_t pid, uint64_t address, uint8_t *_Nonnull buffer
 /* 8 bytes of another process; -1 when they cannot be read. */
 int clinux_read_word(pid_t pid, uint64_t address, uint64_t *_Nonnull word);
 
+enum { clinux_caller_path_size = 2 * clinux_path_size + 1 };
+
+/* The path another thread hands to the kernel: the string at `address`, put behind its working directory (`directory`
+ * AT_FDCWD) or the folder open as `directory`, without `.`, `..` and doubled slashes. Symlinks are not resolved: this
+ * is what was asked for, not what is there. `buffer` has clinux_caller_path_size bytes. Returns the length, or -1. */
+ssize_t clinux_caller_path(pid_t thread, int directory, uint64_t address, uint8_t *_Nonnull buffer);
+/* Whether anything is at an absolute path inside the root of another process; -1: it cannot be told. Opens nothing but
+ * O_PATH descriptors, about which no fanotify group is asked. */
+int clinux_exists_inside(pid_t thread, const uint8_t *_Nonnull path, size_t length);
+
 /* seccomp(SECCOMP_GET_NOTIF_SIZES). */
 int clinux_seccomp_notification_sizes(struct seccomp_notif_sizes *_Nonnull sizes);
 
