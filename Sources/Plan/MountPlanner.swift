@@ -61,7 +61,7 @@ struct MountPlanner {
     mutating func plan(tmpfsSize: UInt64?) {
         self.tmpfsSize = tmpfsSize
         var fresh: [(path: String, rule: Int)] = []
-        var absentProtected: [ProtectedName] = []
+        var absentProtected: [(path: String, rule: Int)] = []
         expandGlobs()
         for (index, rule) in rules.enumerated() {
             switch rule.pattern {
@@ -77,7 +77,7 @@ struct MountPlanner {
                 switch host[path] {
                 case .absent:
                     if rule.access == .protect {
-                        absentProtected.append(.init(path: path, rule: index))
+                        absentProtected.append((path, index))
                     } else if rule.access != .deny {
                         skipped.append("\(path) (\(rule.origin)): does not exist")
                     }
@@ -87,11 +87,12 @@ struct MountPlanner {
             }
         }
         layRoot(fresh)
+        placeOwnRules()
         for bind in request.binds { lay(bind) }
         for place in places.values.sorted(by: { Self.order($0.path, $1.path) }) { lay(place) }
         layEtc()
         mounts.sort { Self.order($0.target, $1.target) }
-        for name in absentProtected where isWritable(canonicalParent(of: name.path)) { protectedNames.append(name) }
+        for name in absentProtected { watch(name) }
         noteSubMounts()
     }
 
@@ -138,6 +139,12 @@ struct MountPlanner {
             return
         }
         for link in object.links where !links.contains(link) { links.append(link) }
+        if rule.pattern != .path(path) {
+            // Those who decide by path see the object's own.
+            var own = rule
+            own.pattern = .path(path)
+            rules.append(own)
+        }
         if rule.access == .execute {
             executeRoots.append(path)
             return
@@ -189,19 +196,39 @@ struct MountPlanner {
         }
     }
 
-    private func isWritable(_ path: String) -> Bool {
-        if case .shared(write: true, _) = view(at: path) { return true }
-        return false
+    /// Notes a protected name that could come to be in a writable folder of the host.
+    private mutating func watch(_ name: (path: String, rule: Int)) {
+        let path = canonical(name.path)
+        guard case .shared(write: true, _) = view(at: path),
+            let mount = mounts.filter({ Paths.isAtOrBelow(path, $0.target) }).max(by: {
+                Paths.depth($0.target) < Paths.depth($1.target)
+            }), case .bind(let source, _, _, _) = mount.kind, source == mount.target
+        else { return }
+        protectedNames.append(ProtectedName(path: path, root: source, rule: name.rule))
     }
 
-    /// The path of `path`'s folder with symlinks resolved, when it (or a folder above it) exists.
-    private func canonicalParent(of path: String) -> String {
+    /// `path`, which does not exist, with the symlinks of the folders above it resolved.
+    private func canonical(_ path: String) -> String {
         var at = Paths.parent(path)
         while at != "/" {
-            if case .present(let object) = host[at] { return object.canonical }
+            if case .present(let object) = host[at] { return object.canonical + path.dropFirst(at.utf8.count) }
             at = Paths.parent(at)
         }
         return path
+    }
+
+    /// Places that no rule of the profile speaks of, for those who decide by path.
+    private mutating func placeOwnRules() {
+        func place(_ access: PathRule.Access, _ path: String, _ origin: String) {
+            rules.append(
+                PathRule(access: access, pattern: .path(path), text: path, origin: .commandLine(option: origin)))
+        }
+        if view(at: identity.home) == .fresh { place(.tmpfs, identity.home, "the private home") }
+        for bind in request.binds {
+            place(bind.readOnly ? .read : .write, bind.target, "--bind")
+            if isExecutable(bind.source) { place(.execute, bind.target, "--bind") }
+        }
+        place(.read, "/etc", "built in")
     }
 
     // MARK: Laying mounts

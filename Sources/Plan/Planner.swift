@@ -46,7 +46,7 @@ public enum Planner {
             landlock: LandlockPlanner.plan(tree: tree, abi: machine.landlockABI, identity: identity),
             seccomp: SeccompPolicy(
                 nested: profile.process.nested, extra: profile.process.seccomp,
-                report: tree.hasProtectedObjects ? .refusalsAndWrites : .refusals),
+                report: .none),
             limits: resolve(profile.limits, machine),
             environment: EnvironmentPlanner.plan(profile: profile, request: request, identity: identity),
             terminals: request.terminals,

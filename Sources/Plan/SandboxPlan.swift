@@ -132,6 +132,8 @@ public struct DeniedObject: Sendable, Equatable {
 
 public struct ProtectedName: Sendable, Equatable {
     public var path: String
+    /// The writable folder of the host it would come to be in.
+    public var root: String
     /// Index into ``SandboxPlan/rules``.
     public var rule: Int
 }

@@ -1,5 +1,5 @@
 public import Cgroup
-public import Enforce
+import Enforce
 public import Launch
 public import LinuxSystem
 public import Plan
@@ -9,7 +9,7 @@ public import Record
 /// event loop on one thread. It never waits for the disk, and nothing it does waits for the agent.
 public final class Supervisor {
     private let plan: SandboxPlan
-    private let process: SandboxedProcess
+    private var process: SandboxedProcess?
     private let cgroup: SandboxCgroup?
     private let guardian: Guardian
     private let recorder: SessionRecorder
@@ -30,15 +30,15 @@ public final class Supervisor {
     private let violations: Violations
     private let enforcement: Enforcement
 
+    /// Lays everything that must be there before the agent is cloned: watches, and who answers the kernel.
     /// - Parameters:
     ///   - reasoning: the reading end of the agent's reasoning pipe.
     public init(
-        plan: SandboxPlan, process: SandboxedProcess, cgroup: SandboxCgroup?, guardian: Guardian,
-        recorder: SessionRecorder, signals: consuming SignalSource, fanotify: FanotifyGroup?,
+        plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian,
+        recorder: SessionRecorder, signals: consuming SignalSource,
         reasoning: consuming FileDescriptor?
     ) throws(SystemError) {
         self.plan = plan
-        self.process = process
         self.cgroup = cgroup
         self.guardian = guardian
         self.recorder = recorder
@@ -50,22 +50,25 @@ public final class Supervisor {
         tick = try Timer()
         watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
         violations = Violations(plan: plan, recorder: recorder)
-        enforcement = Enforcement(plan: plan, loop: loop, sink: violations, quarantine: recorder.folderDescriptor)
-        if let fanotify { try enforcement.start(fanotify) }
+        enforcement = try Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
+        try enforcement.start()
     }
 
-    /// Runs on a thread of its own until the sandbox is gone; call it once.
-    public func run() -> SandboxOutcome {
+    /// The fanotify group the sandbox's mounts are to be marked for, in tier fanotify.
+    public var permissionGroup: Int32? { enforcement.permissionGroup }
+
+    /// Serves `process`, on a thread of its own, until the sandbox is gone; call it once.
+    public func run(_ process: SandboxedProcess) -> SandboxOutcome {
+        self.process = process
         violations.onEmergency = { [unowned self] in kill(because: .policy, detail: "threat level 1") }
-        enforcement.onLoss = { [unowned self] what in kill(because: .enforcementLost, detail: what) }
-        enforcement.watchNames()
-        watchSources()
+        violations.onLoss = { [unowned self] what in kill(because: .enforcementLost, detail: what) }
+        watchSources(process)
         loop.run()
-        return finish()
+        return finish(process)
     }
 
-    private func watchSources() {
-        loop.watch(process.messageDescriptor) { [unowned self] _ in serveMessages() }
+    private func watchSources(_ process: SandboxedProcess) {
+        loop.watch(process.messageDescriptor) { [unowned self] _ in serveMessages(process) }
         loop.watch(process.process.number) { [unowned self] _ in loop.stop() }
         loop.watch(signals.descriptor) { [unowned self] _ in serveSignals() }
         loop.watch(guardian.descriptor) { [unowned self] _ in
@@ -92,7 +95,7 @@ public final class Supervisor {
 
     // MARK: What pid 1 says
 
-    private func serveMessages() {
+    private func serveMessages(_ process: SandboxedProcess) {
         while let message = process.nextMessage() {
             switch message {
             case .ready: ending.isReady = true
@@ -125,7 +128,7 @@ public final class Supervisor {
         Glibc.kill(getpid(), SIGSTOP)
         // Here again once somebody continued us.
         relay.resume()
-        process.send(signal: SIGCONT)
+        process?.send(signal: SIGCONT)
     }
 
     // MARK: Signals and time
@@ -136,13 +139,13 @@ public final class Supervisor {
             case SIGWINCH: relay?.resize()
             case SIGCONT:
                 relay?.resume()
-                process.send(signal: SIGCONT)
+                process?.send(signal: SIGCONT)
             case SIGPIPE, SIGTTIN, SIGTTOU: break
             case SIGTSTP where relay == nil:
-                process.send(signal: SIGTSTP)
+                process?.send(signal: SIGTSTP)
                 Glibc.kill(getpid(), SIGSTOP)
             case SIGTSTP: break
-            default: process.send(signal: signal)
+            default: process?.send(signal: signal)
             }
         }
     }
@@ -151,7 +154,7 @@ public final class Supervisor {
     private func timeout() {
         deadline.acknowledge()
         ending.kill(because: .timeout, detail: "ran longer than allowed")
-        process.send(signal: SIGTERM)
+        process?.send(signal: SIGTERM)
         grace.start(after: 5000)
     }
 
@@ -185,7 +188,7 @@ public final class Supervisor {
 
     private func killNow() {
         try? cgroup?.kill()
-        process.send(signal: SIGKILL)
+        process?.send(signal: SIGKILL)
     }
 
     // MARK: Reasoning
@@ -208,9 +211,9 @@ public final class Supervisor {
 
     // MARK: The end
 
-    private func finish() -> SandboxOutcome {
+    private func finish(_ process: SandboxedProcess) -> SandboxOutcome {
         // What pid 1 said last may still be in the socket.
-        serveMessages()
+        serveMessages(process)
         process.reap()
         relay?.drain()
         relay?.end()

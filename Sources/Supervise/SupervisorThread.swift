@@ -1,18 +1,21 @@
-import LinuxSystem
+public import Launch
+public import LinuxSystem
 public import Record
 
 /// The thread the supervisor runs on.
 ///
 /// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor between
-/// ``init(_:recorder:)`` and the end of ``join()``.
+/// ``init(_:serving:recorder:)`` and the end of ``join()``.
 @safe public final class SupervisorThread {
     private final class Passenger {
         let supervisor: Supervisor
+        let process: SandboxedProcess
         let recorder: SessionRecorder
         var outcome: SandboxOutcome?
 
-        init(_ supervisor: Supervisor, _ recorder: SessionRecorder) {
+        init(_ supervisor: Supervisor, _ process: SandboxedProcess, _ recorder: SessionRecorder) {
             self.supervisor = supervisor
+            self.process = process
             self.recorder = recorder
         }
     }
@@ -21,14 +24,16 @@ public import Record
     private let passenger: Unmanaged<Passenger>
 
     /// Starts it. When the sandbox is gone the recorder is asked to stop, so that its thread can come here to join.
-    public init(_ supervisor: Supervisor, recorder: SessionRecorder) throws(Errno) {
-        unsafe passenger = Unmanaged.passRetained(Passenger(supervisor, recorder))
+    public init(
+        _ supervisor: Supervisor, serving process: SandboxedProcess, recorder: SessionRecorder
+    ) throws(Errno) {
+        unsafe passenger = Unmanaged.passRetained(Passenger(supervisor, process, recorder))
         let code = unsafe pthread_create(
             &thread, nil,
             { context in
                 guard let context = unsafe context else { return nil }
                 let passenger = unsafe Unmanaged<Passenger>.fromOpaque(context).takeUnretainedValue()
-                passenger.outcome = passenger.supervisor.run()
+                passenger.outcome = passenger.supervisor.run(passenger.process)
                 passenger.recorder.requestStop()
                 return nil
             }, passenger.toOpaque())

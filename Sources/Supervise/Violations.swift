@@ -1,10 +1,11 @@
+import Enforce
 import LinuxSystem
 import Plan
 import Profile
 import Record
 
 /// Where every refusal ends up: in the record, in the report, and in the threat level.
-final class Violations {
+final class Violations: ViolationSink {
     private let plan: SandboxPlan
     private let recorder: SessionRecorder
     private var escalation: Escalation
@@ -12,6 +13,8 @@ final class Violations {
     private(set) var verdicts = RunReport.Verdicts()
     /// Called once, when level 1 is reached.
     var onEmergency: () -> Void = {}
+    /// Called when nothing can be promised any more.
+    var onLoss: (String) -> Void = { _ in }
     private var level = 5
 
     init(plan: SandboxPlan, recorder: SessionRecorder) {
@@ -22,24 +25,51 @@ final class Violations {
 
     var worstLevel: Int { escalation.worst }
 
-    func allowed(_ count: UInt64 = 1) { verdicts.allow += count }
+    func allowed(_ count: UInt64) { verdicts.allow += count }
 
-    func add(_ denial: Denial) {
-        verdicts.deny += 1
+    func enforcementLost(_ reason: String) { onLoss(reason) }
+
+    func traced(operation: String, object: [UInt8], pid: Int32) {
+        verdicts.trace += 1
+        guard plan.streams.trace else { return }
+        recorder.append(.execution, .trace) { writer in
+            writer.member("event", "trace")
+            writer.member("operation", operation)
+            writer.member("object", bytes: object)
+            writer.member("pid", pid)
+        }
+    }
+
+    func violation(_ violation: Violation) {
+        verdicts.deny += violation.count
+        let denial = Denial(
+            operation: violation.operation, object: violation.object,
+            rule: "\(violation.rule.text) (\(violation.rule.origin))", layer: violation.layer.rawValue,
+            fix: DenialFix.smallest(violation, rules: plan.rules), pid: violation.pid == 0 ? nil : violation.pid,
+            program: violation.program)
         if case .full = log.add(denial) {
             recorder.append(.execution, .alert, at: denial.time) { denial.writeLine(to: &$0) }
         }
-        let before = level
-        level = escalation.violation(at: denial.time.monotonic)
-        if level != before { noteLevel(from: before) }
-        if level == 1, before != 1 { onEmergency() }
+        if violation.countsTowardsLevel { raiseLevel(at: denial.time.monotonic, violations: violation.count) }
     }
 
-    private func noteLevel(from before: Int) {
+    /// Something protected could not be taken away again: said, for it is on the host.
+    func remains(_ path: [UInt8]) {
+        recorder.append(.outcome, .alert) { writer in
+            writer.member("event", "remains")
+            writer.member("object", bytes: path)
+        }
+    }
+
+    private func raiseLevel(at time: UInt64, violations: UInt64) {
+        let before = level
+        for _ in 0..<min(violations, 1000) { level = escalation.violation(at: time) }
+        guard level != before else { return }
         recorder.append(.execution, .alert) { writer in
             writer.member("event", "level")
             writer.member("from", before)
             writer.member("level", level)
         }
+        if level == 1 { onEmergency() }
     }
 }

@@ -1,5 +1,4 @@
 import Cgroup
-import Enforce
 import Launch
 import LinuxSystem
 import Plan

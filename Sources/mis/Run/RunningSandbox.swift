@@ -1,5 +1,4 @@
 import Cgroup
-import Enforce
 import Launch
 import LinuxSystem
 import Plan
@@ -112,14 +111,13 @@ final class RunningSandbox {
     ) throws(SetupProblem) -> SupervisorThread {
         do {
             let pipe = plan.streams.reasoning ? try ReasoningPipe() : nil
-            let fanotify = plan.tier == .fanotify ? try FanotifyGroup() : nil
+            let supervisor = try Supervisor(
+                plan: plan, cgroup: cgroup, guardian: guardian, recorder: recorder, signals: signals,
+                reasoning: pipe?.takeReader())
             let process = try Launcher.launch(
                 plan, cgroup: CgroupEntrance(directory: cgroup?.cloneInto, tasks: cgroup?.joins ?? []),
-                fanotify: fanotify?.descriptor, reasoning: pipe?.writer, guardian: guardian)
-            let supervisor = try Supervisor(
-                plan: plan, process: process, cgroup: cgroup, guardian: guardian, recorder: recorder,
-                signals: signals, fanotify: fanotify, reasoning: pipe?.takeReader())
-            return try SupervisorThread(supervisor, recorder: recorder)
+                fanotify: supervisor.permissionGroup, reasoning: pipe?.writer, guardian: guardian)
+            return try SupervisorThread(supervisor, serving: process, recorder: recorder)
         } catch let error as SystemError {
             throw SetupProblem(error)
         } catch let error as LaunchFailure {
