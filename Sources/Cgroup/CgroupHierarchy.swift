@@ -128,7 +128,8 @@ extension CgroupHierarchy {
     ) -> CgroupDetection {
         let fix =
             "run it in a delegated cgroup: systemd-run --user --scope -p Delegate=yes mis run ...; if controllers are "
-            + "missing there, as root: systemctl edit user@.service, add [Service] Delegate=cpu cpuset io memory pids"
+            + "missing there, as root: systemctl edit user@.service, add [Service] Delegate=cpu cpuset io memory pids; without "
+            + "systemd, or where controllers are on cgroup v1: run mis as root"
         guard let unifiedMount else {
             return .none(reason: "no writable cgroup v2 tree is mounted at \(mount)", fix: fix)
         }

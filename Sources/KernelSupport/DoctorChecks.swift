@@ -172,11 +172,11 @@ struct DoctorChecks {
             return "\(fields[1].isEmpty ? "v2" : String(fields[1])) \(fields[2])"
         }
         let elsewhere = own.filter { !$0.hasSuffix(" /") }
+        let places = [hierarchy.unified].compactMap(\.self) + hierarchy.legacy.map(\.path)
         return DoctorCheck(
             "launcher-cgroup", ok: true,
-            elsewhere.isEmpty
-                ? "the root of every hierarchy"
-                : "\(elsewhere.joined(separator: ", ")); sandboxes are made in the folder \"mis\" beside it")
+            "\(elsewhere.isEmpty ? "the root of every hierarchy" : elsewhere.joined(separator: ", ")); sandboxes are "
+                + "made in \(places.map { "\($0)/mis" }.joined(separator: ", "))")
     }
 
     // MARK: fanotify

@@ -81,7 +81,16 @@ import Testing
         #expect(fix.contains("systemd-run --user --scope"))
     }
 
-    @Test func aUserOutsideOfANamespaceHasNoPlace() {
+    @Test func aUserOutsideOfANamespaceHasNoPlace() throws {
+        // What is above the mount could be written, and is no place all the same.
+        let above = FileManager.default.temporaryDirectory.path + "/above-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: above) }
+        try FileManager.default.createDirectory(atPath: above + "/m", withIntermediateDirectories: true)
+        try Data().write(to: URL(filePath: above + "/cgroup.procs"))
+        guard case .none = detect([above + "/m": .init(.cgroup2)], user: 7, own: "0::/..\n", mount: above + "/m") else {
+            Issue.record("a folder above the mount was taken")
+            return
+        }
         let mounts: [String: FileSystemKind] = ["/c": .init(.cgroup2)]
         for own in ["0::/../..\n", "1:name=systemd:/\n", "0::\n", nil] {
             guard case .none = detect(mounts, user: 7, own: own) else {

@@ -57,7 +57,9 @@ import Testing
     }
 
     @Test func aLiveOneIsLeftAlone() throws {
-        try withCgroup(CgroupLimits(processes: 10), in: hierarchy) { cgroup in
+        // Nothing but the lock speaks for it: the name is old, and no process has that pid.
+        let name = CgroupName(launcher: try deadProcess(), made: 5)
+        try withCgroup(CgroupLimits(processes: 10), named: name, in: hierarchy) { cgroup in
             let inmate = try Inmate("echo in; sleep 60", in: cgroup)
             #expect(inmate.line() == "in\n")
             for everywhere in [false, true] {

@@ -22,10 +22,11 @@ func legacyHierarchy() -> CgroupHierarchy? {
 
 /// Makes a cgroup, and whatever happens kills what is in it and removes it.
 func withCgroup<Result>(
-    _ limits: CgroupLimits = CgroupLimits(), in hierarchy: CgroupHierarchy, _ body: (SandboxCgroup) throws -> Result
+    _ limits: CgroupLimits = CgroupLimits(), named name: CgroupName = .new(), in hierarchy: CgroupHierarchy,
+    _ body: (SandboxCgroup) throws -> Result
 ) throws -> Result {
     let cgroup = try SandboxCgroup.create(
-        name: .new(), limits: limits, in: hierarchy, weightProblem: { nil }, populate: { _ in })
+        name: name, limits: limits, in: hierarchy, weightProblem: { nil }, populate: { _ in })
     defer {
         try? cgroup.kill()
         try? cgroup.remove()

@@ -136,9 +136,11 @@ import Testing
         let support = KernelSupport.complete.withDetail {
             $0.ownCgroups = ["4:memory:/a/b", "3:cpu,cpuacct:/", "0::/"]
         }
-        #expect(try check("launcher-cgroup", support).detail.hasPrefix("memory /a/b;"))
+        #expect(try check("launcher-cgroup", support).detail.hasPrefix("memory /a/b; "))
         let root = KernelSupport.complete.withDetail { $0.ownCgroups = ["4:memory:/", "0::/"] }
-        #expect(try check("launcher-cgroup", root).detail == "the root of every hierarchy")
+        #expect(
+            try check("launcher-cgroup", root).detail
+                == "the root of every hierarchy; sandboxes are made in /sys/fs/cgroup/mis")
     }
 
     // MARK: The rest
