@@ -68,7 +68,8 @@ struct DoctorChecks {
             "landlock-rights", ok: missing.isEmpty,
             missing.isEmpty
                 ? "files, truncation, TCP ports, device ioctls, signals and abstract sockets"
-                : "this ABI does not cover: \(missing.joined(separator: ", ")); namespaces and mounts do",
+                : "this ABI does not cover: \(missing.joined(separator: ", ")); read-only mounts and namespaces do, but "
+                    + "for abstract sockets of the host with --net host",
             fix: "boot kernel 6.12 or newer")
     }
 
