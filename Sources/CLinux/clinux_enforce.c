@@ -395,6 +395,28 @@ struct clinux_path_call clinux_describe_path_call(int64_t number) {
     return (struct clinux_path_call){.directory = -1, .path = -1, .other_directory = -1, .other = -1, .flags = -1};
 }
 
+int clinux_has_writer(int fd) {
+    /* A read lease is given only while nobody can write (fcntl(2)). It is given back at once; whoever opens the file
+     * for writing in between waits that long, and we are told by a signal whose default is to be ignored. */
+    if (fcntl(fd, F_SETSIG, SIGURG) < 0)
+        return -1;
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+        return errno == EAGAIN ? 1 : -1;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return 0;
+}
+
+int clinux_timer_arm(int timer, uint64_t nanoseconds) {
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
+    return timerfd_settime(timer, 0, &when, NULL);
+}
+
+int clinux_epoll_add(int epoll, int fd) {
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
 int clinux_open_by_handle(int mount, uint32_t type, const void *bytes, uint32_t size, int flags) {
     union {
         struct file_handle handle;

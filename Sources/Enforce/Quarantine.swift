@@ -67,6 +67,16 @@ public final class Quarantine {
         }
     }
 
+    /// Keeps contents that would be lost elsewhere. Returns the name they have in the folder; `nil`: not kept.
+    func keep(_ bytes: [UInt8], as name: EntryName) -> String? {
+        guard bytes.count <= limits.bytes, let kept = free(name),
+            let file = try? kept.open(in: folder.number, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600),
+            (try? file.writeAll(bytes)) != nil
+        else { return nil }
+        limits.bytes -= bytes.count
+        return kept.text
+    }
+
     /// Removes what could not be emptied while somebody was filling it. To be called when nobody is left.
     /// - Returns: whether nothing is left behind.
     func finish() -> Bool {

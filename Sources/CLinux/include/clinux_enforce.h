@@ -138,6 +138,13 @@ enum clinux_path_kind {
 
 struct clinux_path_call clinux_describe_path_call(int64_t number);
 
+/* Whether somebody has the file open for writing; `fd` is open for reading only. 1, 0, or -1: cannot be told. */
+int clinux_has_writer(int fd);
+/* Sets a CLOCK_MONOTONIC timer descriptor to fire once; 0 nanoseconds: never. */
+int clinux_timer_arm(int timer, uint64_t nanoseconds);
+/* epoll_ctl(EPOLL_CTL_ADD, EPOLLIN). */
+int clinux_epoll_add(int epoll, int fd);
+
 /* name_to_handle_at's counterpart, for handles the kernel gave with an event. */
 int clinux_open_by_handle(int mount, uint32_t type, const void *_Nonnull bytes, uint32_t size, int flags);
 
