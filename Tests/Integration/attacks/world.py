@@ -1,0 +1,309 @@
+"""The ground the attacks stand on: folders of the test's own, the programs, the sandbox, and a container without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import time
+
+from .case import Case
+
+HERE = pathlib.Path(__file__).parent
+USER = 1500
+TOKEN_TEXT = "attack-token-"
+
+
+def mis() -> str:
+    """The binary under test."""
+    return os.environ.get("MIS", "mis")
+
+
+class Result:
+    """What an attack program said."""
+
+    def __init__(self, status: int, out: str, err: str):
+        self.status, self.out, self.err = status, out, err
+        self.steps: dict[str, str] = {}
+        self.near: dict[str, str] = {}
+        for line in out.splitlines():
+            match = re.fullmatch(r"(step|near) (.+) (\S+)", line.strip("\r"))
+            if match:
+                (self.steps if match[1] == "step" else self.near)[match[2]] = match[3]
+        self.done = "done" in out.replace("\r", "").splitlines()
+
+    def __str__(self):
+        return f"status {self.status}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+class World:
+    """One session's folders, below /srv so that they are on a disk and an ordinary user reaches them."""
+
+    def __init__(self):
+        self.token = TOKEN_TEXT + secrets.token_hex(8)
+        self.root = pathlib.Path(f"/srv/mis-attack-{os.getpid()}")
+        self.ws = self.root / "ws"
+        self.home = self.root / "home"
+        self.hidden = self.root / "hidden"
+        self.ro = self.root / "ro"
+        self.state = pathlib.Path(f"{self.root}-state")
+        self.host_tmp = pathlib.Path(f"/tmp/mis-attack-{os.getpid()}")
+        self.filters: dict[str, pathlib.Path] = {}
+        self.built: dict[str, pathlib.Path] = {}
+        self.live: dict[str, LiveSandbox] = {}
+
+    def make(self) -> None:
+        for folder in (self.ws, self.home, self.hidden, self.ro, self.state, self.ro / "empty", self.ws / "mountpoint"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path in (self.hidden / "secret.txt", self.ws / "denied.txt", self.host_tmp, self.ws / "deny-folder" / "a"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.token)
+            path.chmod(0o666)
+        for name in ("file.txt", "second.txt", "kept.txt"):
+            (self.ro / name).write_text("as it was")
+            (self.ro / name).chmod(0o666)
+        for path in (".ssh/id_ed25519", ".aws/credentials", ".netrc", ".bash_history", ".kube/config"):
+            (self.home / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.home / path).write_text(self.token)
+        (self.root / "bin").mkdir()
+        (self.root / "profile.toml").write_text(
+            'name = "attack"\nextends = ["default"]\n[escalation]\nkill = 0\n[limits]\npids = 256\n')
+        (self.root / "passwd").write_text(
+            f"root:x:0:0::/root:/bin/sh\nattack:x:{USER}:{USER}::{self.home}:/bin/sh\n")
+        os.mknod(self.ws / "device", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        (self.ws / "device").chmod(0o666)
+        for path in [self.ws, self.home, self.ro, self.state, *self.ws.rglob("*"), *self.home.rglob("*"),
+                     *self.ro.rglob("*")]:
+            os.chown(path, USER, USER, follow_symlinks=False)
+        self.root.chmod(0o755)
+
+    def remove(self) -> None:
+        for sandbox in self.live.values():
+            sandbox.end()
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.host_tmp.unlink(missing_ok=True)
+
+    # The programs
+
+    def program(self, name: str, *flags: str) -> pathlib.Path:
+        """Compiles an attack program; it stands where both the sandbox and the container run it."""
+        key = " ".join((name, *flags))
+        if key not in self.built:
+            output = self.root / "bin" / re.sub(r"\W+", "-", key)
+            subprocess.run(
+                ["gcc", "-O1", "-w", "-pthread", *flags, "-o", output, HERE / "programs" / f"{name}.c"],
+                check=True, timeout=60)
+            self.built[key] = output
+        return self.built[key]
+
+    def arguments(self, case: Case) -> list[str]:
+        values = {
+            "ws": self.ws, "home": self.home, "hidden": self.hidden / "secret.txt", "hidden_folder": self.hidden,
+            "ro": self.ro, "token": self.token, "host_tmp": self.host_tmp, "root": self.root,
+            "denied": self.ws / "denied.txt", "mountpoint": self.ws / "mountpoint", "user": USER, "setuid": self.ws / "become",
+        }
+        return [f"{name}={value}" for name, value in values.items()] + [
+            argument.format(**values) for argument in case.arguments]
+
+    # The sandbox
+
+    def launcher(self, who: str) -> tuple[list[str], dict[str, str]]:
+        environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8", "TERM": "xterm",
+            "MIS_STATE_DIR": str(self.state / who),
+        }
+        if who == "user":
+            return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"], environment
+        if who == "sudo":
+            # The account behind SUDO_UID, in a passwd that only this launch sees.
+            environment |= {"SUDO_UID": str(USER), "SUDO_GID": str(USER), "SUDO_USER": "attack", "HOME": "/root"}
+            return [
+                "unshare", "--mount", "--propagation", "slave", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"',
+                str(self.root / "passwd")], environment
+        return [], environment
+
+    def command(self, who: str, *options: str) -> tuple[list[str], dict[str, str]]:
+        prefix, environment = self.launcher(who)
+        return [
+            *prefix, mis(), "run", "-q", "-p", str(self.root / "profile.toml"), "-w", str(self.ws),
+            "--ro", str(self.root / "bin"), "--ro", str(self.ro), "--deny", str(self.ws / "denied.txt"),
+            "--deny", str(self.ws / "deny-folder"), *options,
+        ], environment
+
+    def inside(self, who: str, command: list, *options: str, seconds: float = 20, text: str | None = None) -> Result:
+        """Runs a command in a sandbox."""
+        start, environment = self.command(who, *options)
+        return bounded([*start, "--", *map(str, command)], environment, seconds, text, cwd=self.ws)
+
+    def attack(self, case: Case, who: str) -> Result:
+        self.set_uid_program()
+        program = self.program(case.program)
+        options = [option.format(root=self.root, ws=self.ws) for option in case.options]
+        return self.inside(
+            who, [self.here(program), case.number, *self.arguments(case)], *options, seconds=case.seconds)
+
+    def here(self, program: pathlib.Path) -> pathlib.Path:
+        """The program's copy in the workspace, from where programs run."""
+        copy = self.ws / program.name
+        if not copy.exists() or copy.stat().st_mtime < program.stat().st_mtime:
+            fresh = self.ws / f"{program.name}.fresh"
+            shutil.copy2(program, fresh)
+            os.chown(fresh, USER, USER)
+            fresh.rename(copy)
+        return copy
+
+    def set_uid_program(self) -> pathlib.Path:
+        """A set-uid root file in the workspace that says whether it has become root."""
+        program = self.here(self.program("become"))
+        os.chown(program, 0, 0)
+        program.chmod(0o4755)
+        return program
+
+    # Without the sandbox
+
+    def arena(self, command: list, *, seconds: float = 20, prepare: str = "", text: str | None = None) -> Result:
+        """Runs a command as root, with every capability, in namespaces that end with it.
+
+        The machine's files are there and cannot be written; of the world's own folder there is a copy."""
+        script = f"""
+            set -e
+            mount -t tmpfs -o size=256m,mode=0755 none /media
+            cp -a {self.root}/. /media/
+            mount --bind /media {self.root}
+            mount -t tmpfs -o size=64m none /dev/shm
+            mount -o remount,bind,ro /
+            {prepare}
+            cd {self.ws}
+            exec "$@"
+        """
+        full = [
+            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts", "--cgroup",
+            "--mount-proc", "--propagation", "private", "sh", "-c", script, "arena", *map(str, command)]
+        return bounded(full, {"PATH": os.environ["PATH"], "HOME": str(self.home), "ATTACK_SECRET": self.token},
+                       seconds, text)
+
+    def control(self, case: Case) -> Result:
+        self.set_uid_program()
+        return self.arena(
+            [self.here(self.program(case.program)), case.number, *self.arguments(case)], seconds=case.seconds,
+            prepare="\n".join(step.format(root=self.root, ws=self.ws, home=self.home) for step in case.arena))
+
+    def alone(self, case: Case, layer: str) -> Result:
+        """Runs the attack with one layer, and nothing else, in its way."""
+        command = [self.here(self.program(case.program)), case.number, *self.arguments(case)]
+        tool = self.program("layer")
+        prepare = "\n".join(step.format(root=self.root, ws=self.ws, home=self.home) for step in case.arena)
+        if layer == "seccomp":
+            return self.arena([tool, "filter", self.filter(), *command], prepare=prepare, seconds=case.seconds)
+        if layer == "landlock":
+            return self.arena([tool, "landlock", self.landlock(), *command], prepare=prepare, seconds=case.seconds)
+        if layer == "capabilities":
+            return self.arena([tool, "capabilities", *command], prepare=prepare, seconds=case.seconds)
+        if layer == "user":
+            return self.arena(
+                ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *command], prepare=prepare,
+                seconds=case.seconds)
+        if layer == "no new privileges":
+            return self.arena(["setpriv", "--no-new-privs", *command], prepare=prepare, seconds=case.seconds)
+        flags = {
+            "view": ["--mount"], "pid namespace": ["--mount", "--pid"], "network namespace": ["--net"],
+            "ipc namespace": ["--ipc"], "uts namespace": ["--uts"],
+            "user namespace": ["--user", "--preserve-credentials"],
+        }[layer]
+        return bounded(
+            ["nsenter", "--target", str(self.sandbox("user").agent), *flags, "--", *map(str, command)],
+            {"PATH": os.environ["PATH"]}, case.seconds, None)
+
+    # Layers of a real sandbox, to be put on alone
+
+    def sandbox(self, who: str) -> "LiveSandbox":
+        """A sandbox that waits, whose namespaces and filter are looked at."""
+        if who not in self.live or self.live[who].process.poll() is not None:
+            self.live[who] = LiveSandbox(self, who)
+        return self.live[who]
+
+    def filter(self) -> pathlib.Path:
+        """The system-call filter of a running sandbox, as the kernel has it."""
+        path = self.root / "filter.bpf"
+        if not path.exists():
+            path.write_bytes(subprocess.run(
+                [self.program("layer"), "dump", str(self.sandbox("user").agent)], check=True, capture_output=True,
+                timeout=10).stdout)
+        return path
+
+    def landlock(self) -> pathlib.Path:
+        """The Landlock rules of the sandbox's plan."""
+        path = self.root / "landlock.rules"
+        if not path.exists():
+            start, environment = self.command("user", "--dry-run", "--json")
+            answer = bounded([*start, "--", "true"], environment, 10, None, cwd=self.ws)
+            rules = json.loads(answer.out)["landlock"]
+            # Every right and every scope this kernel knows is handled; what is handled and not given is refused.
+            path.write_text("\n".join(
+                [f"{(1 << 16) - 1} 3"] + [f"{rule['access']} {rule['path']}" for rule in rules]) + "\n")
+        return path
+
+
+class LiveSandbox:
+    """`mis run` around a program that waits for its stdin to end."""
+
+    def __init__(self, world: World, who: str, *options: str):
+        start, environment = world.command(who, *options)
+        self.process = subprocess.Popen(
+            [*start, "--", str(world.here(world.program("mounts"))), "wait"], env=environment, cwd=world.ws,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if line.strip() != "ready":
+            self.process.kill()
+            raise AssertionError(f"no sandbox: {line}{self.process.stderr.read()}")
+        # The deepest descendant: launcher, init, agent.
+        self.tree = descendants(self.process.pid)
+        self.agent = self.tree[-1]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def descendants(pid: int) -> list[int]:
+    found = [pid]
+    for each in found:
+        for task in pathlib.Path(f"/proc/{each}/task").glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def bounded(command, environment, seconds, text, cwd=None) -> Result:
+    """Runs a command in a session of its own that is killed when the time is over."""
+    process = subprocess.Popen(
+        [str(part) for part in command], env=environment, cwd=cwd, start_new_session=True, text=True,
+        errors="replace", stdin=subprocess.DEVNULL if text is None else subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    try:
+        out, err = process.communicate(text, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        return Result(-1, out, f"{err}\nkilled after {seconds} s")
+    return Result(process.returncode, out, err)
+
+
+def wait_until(condition, seconds: float = 5) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return bool(condition())
