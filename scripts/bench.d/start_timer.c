@@ -45,10 +45,12 @@ static uint64_t once(char **command, const char *filter, int null) {
         execv(command[0], command);
         _exit(127);
     }
-    if (child < 0) die("starting", command[0]);
+    if (child < 0)
+        die("starting", command[0]);
     int status = 0;
     while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR) die("waiting for", command[0]);
+        if (errno != EINTR)
+            die("waiting for", command[0]);
     uint64_t end = now();
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         fprintf(stderr, "start_timer: %s ended with wait status 0x%x\n", command[0], (unsigned)status);
@@ -60,24 +62,30 @@ static uint64_t once(char **command, const char *filter, int null) {
 int main(int count, char **arguments) {
     char **commands[MAXIMUM];
     int number = 0;
-    if (count < 5) return 64;
+    if (count < 5)
+        return 64;
     long rounds = strtol(arguments[1], NULL, 10);
     for (int index = 3; index < count; index++) {
-        if (strcmp(arguments[index], "::") != 0) continue;
+        if (strcmp(arguments[index], "::") != 0)
+            continue;
         arguments[index] = NULL;
-        if (number == MAXIMUM || index + 1 == count) return 64;
+        if (number == MAXIMUM || index + 1 == count)
+            return 64;
         commands[number++] = &arguments[index + 1];
     }
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || number == 0) return 64;
+    if (null < 0 || number == 0)
+        return 64;
     for (long round = -WARM_UP; round < rounds; round++) {
         uint64_t times[MAXIMUM];
         for (int turn = 0; turn < number; turn++) {
             int which = (int)((turn + round + WARM_UP) % number);
             times[which] = once(commands[which], arguments[2], null);
         }
-        if (round < 0) continue;
-        for (int which = 0; which < number; which++) printf(which ? " %llu" : "%llu", (unsigned long long)times[which]);
+        if (round < 0)
+            continue;
+        for (int which = 0; which < number; which++)
+            printf(which ? " %llu" : "%llu", (unsigned long long)times[which]);
         putchar('\n');
     }
     return 0;
