@@ -61,7 +61,13 @@ static void guard(void *argument) {
     /* Out of the terminal's and the caller's process group: a Ctrl-C or a group kill is not meant for it. */
     raw0(SYS_setsid);
     wait_readable(guard->supervisor, -1);
-
+    if (__atomic_load_n(&guard->is_disarmed, __ATOMIC_ACQUIRE)) {
+        /* Whoever reads the launcher's output is not kept waiting for what is slow to close: notification groups
+         * take milliseconds. */
+        raw3(SYS_close_range, 0, 2, 0);
+        for (;;)
+            raw1(SYS_exit_group, 0);
+    }
     int kill_file = __atomic_load_n(&guard->kill_file, __ATOMIC_ACQUIRE);
     if (kill_file >= 0)
         raw3(SYS_write, kill_file, "1", 1);
@@ -87,6 +93,10 @@ static void guard(void *argument) {
 
 int mis_clone_guardian(struct mis_guard *guard_data, void *stack, size_t stack_size, int *pidfd) {
     return (int)mis_clone_sharing_memory(CLONE_FILES, -1, stack, stack_size, guard, guard_data, 0, pidfd);
+}
+
+void mis_guard_disarm(struct mis_guard *guard_data) {
+    __atomic_store_n(&guard_data->is_disarmed, 1, __ATOMIC_RELEASE);
 }
 
 void mis_guard_set_agent(struct mis_guard *guard_data, int pidfd) {

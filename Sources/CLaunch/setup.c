@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <linux/magic.h>
@@ -163,12 +164,21 @@ static long clone_mount(struct state *state, const struct mis_step *step) {
 }
 
 static long bind_mount(struct state *state, const struct mis_step *step) {
+    /* First, because the target of a mask is often not there. */
+    int target = open_path(state, step->place, step->path);
+    if (target < 0)
+        return target;
     long tree = clone_mount(state, step);
-    if (tree < 0)
+    if (tree < 0) {
+        raw1(SYS_close, target);
         return tree;
+    }
     long result = set_attributes(state, (int)tree, step);
     if (result == 0)
-        result = attach(state, (int)tree, step->place, step->path);
+        result = attempt(
+            state, SYS_move_mount,
+            raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+    raw1(SYS_close, target);
     if (result == 0 && step->flags & mis_flag_keep)
         keep(state, step->slot, (int)tree);
     else
@@ -358,6 +368,20 @@ static long clear_directory(struct state *state, const struct mis_step *step) {
     return result;
 }
 
+static long wait_for_launcher(struct state *state) {
+    struct mis_init_message message = {mis_init_prepared, 0};
+    long sent = attempt(state, SYS_sendto,
+                        raw6(SYS_sendto, state->setup->descriptor_socket, (long)&message, sizeof message, MSG_NOSIGNAL,
+                             0, 0));
+    if (sent < 0)
+        return sent;
+    int32_t *gate = &state->setup->gate;
+    int32_t now;
+    while ((now = __atomic_load_n(gate, __ATOMIC_ACQUIRE)) == mis_gate_closed)
+        attempt(state, SYS_futex, raw4(SYS_futex, gate, FUTEX_WAIT, mis_gate_closed, NULL));
+    return now == mis_gate_open ? 0 : -ECANCELED;
+}
+
 static int resolve_descriptor(const struct state *state, int32_t number) {
     return number < 0 ? place(state, ~number) : number;
 }
@@ -525,6 +549,8 @@ static long obey(struct state *state, const struct mis_step *step) {
         return attempt(state, SYS_unlinkat, raw3(SYS_unlinkat, place(state, step->place), step->path, AT_REMOVEDIR));
     case mis_step_clear_directory:
         return clear_directory(state, step);
+    case mis_step_wait:
+        return wait_for_launcher(state);
     case mis_step_execute:
         return execute(state, step);
     }
@@ -554,6 +580,11 @@ int mis_clone_setup(struct mis_setup *setup, uint64_t namespaces, int cgroup, vo
                     int *pidfd) {
     setup->report.step = -1;
     return (int)mis_clone_sharing_memory(namespaces, cgroup, stack, stack_size, run, setup, SIGCHLD, pidfd);
+}
+
+void mis_set_gate(struct mis_setup *setup, int32_t state) {
+    __atomic_store_n(&setup->gate, state, __ATOMIC_RELEASE);
+    raw3(SYS_futex, &setup->gate, FUTEX_WAKE, 1);
 }
 
 static void hold(void *unused) {

@@ -73,6 +73,8 @@ struct ConfinementSteps {
             value: plan.capabilities)
         steps.add(mis_step_no_new_privileges, deed: "giving up new privileges")
         steps.add(mis_step_landlock_restrict, deed: "putting on Landlock", slot: .ruleset)
+        // All of this went on beside the launcher's own preparations; the agent comes only after them.
+        steps.add(mis_step_wait, deed: "waiting for the launcher")
         // A change of credentials has cleared it.
         steps.add(mis_step_die_with_parent, deed: "binding the sandbox's life to the launcher's")
         let pointer = unsafe filter.instructions.withUnsafeBytes { unsafe steps.arena.bytes($0) }

@@ -7,10 +7,8 @@ import LinuxSystem
 @safe public final class Guardian {
     private let guardData: UnsafeMutablePointer<mis_guard>
     private let stack: Stack
-    private let pid: Int32
     private let process: FileDescriptor
     private let supervisor: FileDescriptor
-    private var armed = true
 
     /// Starts watching this process.
     public init() throws(LaunchFailure) {
@@ -23,7 +21,7 @@ import LinuxSystem
             unsafe mis_guard_set_agent(guardData, -1)
             unsafe mis_guard_set_kill_file(guardData, -1)
             var raw: Int32 = -1
-            pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
+            let pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
             if pid < 0 { throw Errno(-pid) }
             process = FileDescriptor(owning: raw)
         } catch {
@@ -31,10 +29,9 @@ import LinuxSystem
         }
     }
 
-    deinit {
-        disarm()
-        unsafe guardData.deallocate()
-    }
+    /// Memory and stack are the guardian's too, which may outlive the launcher by some milliseconds: they are left to
+    /// the end of both.
+    deinit { _ = unsafe Unmanaged.passRetained(stack) }
 
     /// Readable when the guardian has ended: enforcement is not safe any more.
     public var descriptor: Int32 { process.number }
@@ -52,11 +49,7 @@ import LinuxSystem
     /// A folder of flat files that is removed when the supervisor dies.
     public func watch(runtimeFolder path: String) { unsafe _ = mis_guard_set_runtime(guardData, path) }
 
-    /// Ends the guardian: everything has been undone by the supervisor itself.
-    public func disarm() {
-        guard armed else { return }
-        armed = false
-        _ = clinux_pidfd_send_signal(process.number, SIGKILL)
-        _ = clinux_wait_any_kind(pid)
-    }
+    /// Everything has been undone by the supervisor itself: the guardian ends with the launcher, and spares it the
+    /// closing of notification groups, which takes the kernel milliseconds.
+    public func disarm() { unsafe mis_guard_disarm(guardData) }
 }

@@ -45,7 +45,7 @@ struct RootSteps {
         steps.add(
             mis_step_mount_attributes, deed: "making the private root read-only", at: .slot(.root), path: "",
             attributes: MountAttribute.readOnly)
-        if hasPrivateHome, !plan.homeFiles.isEmpty {
+        if hasPrivateHome, !plan.homeFiles.isEmpty || !plan.homePatterns.isEmpty {
             steps.add(
                 mis_step_clone_mount, deed: "keeping the home folder for writing back", object: plan.identity.home,
                 source: .slot(.root), sourcePath: relative(plan.identity.home), slot: .home)
@@ -67,11 +67,11 @@ struct RootSteps {
 
     // MARK: /proc and /dev
 
-    /// Files of /proc that tell about the host, or control it; absent ones are passed over.
+    /// Files of /proc that tell everybody about the host; absent ones are passed over. Those that only root may read
+    /// or write (kmsg, slabinfo, kpageflags and their like) need no mask: no agent has the host's uid 0.
     private static let maskedFiles = [
-        "interrupts", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags",
-        "latency_stats", "modules", "pagetypeinfo", "sched_debug", "slabinfo", "softirqs", "sysrq-trigger",
-        "timer_list", "timer_stats", "vmallocinfo", "zoneinfo",
+        "interrupts", "kallsyms", "kcore", "key-users", "keys", "latency_stats", "modules", "sched_debug", "softirqs",
+        "sysrq-trigger", "timer_stats", "zoneinfo",
     ]
     private static let maskedFolders = ["acpi", "asound", "driver", "dynamic_debug", "pressure", "scsi"]
     private static let readOnlyFolders = ["bus", "fs", "irq", "sys"]
@@ -260,8 +260,8 @@ struct RootSteps {
         guard hasPrivateHome else { return }
         for file in plan.homeFiles {
             folders(above: file.path, &steps)
-            guard let contents = try? readText(file.hostPath, limit: 64 << 20) else { continue }
-            steps.file(relative(file.path), mode: UInt64(file.mode), text: contents)
+            guard let mode = file.mode, let contents = try? readText(file.hostPath, limit: 64 << 20) else { continue }
+            steps.file(relative(file.path), mode: UInt64(mode), text: contents)
             own(file.path, &steps)
         }
         for decoy in plan.decoys {

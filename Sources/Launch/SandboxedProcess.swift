@@ -6,6 +6,8 @@ public import LinuxSystem
 /// Unsafe: keeps the memory the set-up child reads until it has executed the init.
 @safe public final class SandboxedProcess {
     public enum Message: Sendable, Equatable {
+        /// All is set up but the filter; the child waits for ``open()``.
+        case prepared
         /// Set-up is over, pid 1 runs.
         case ready
         /// The command could not be executed.
@@ -74,6 +76,7 @@ public import LinuxSystem
             }
         }
         switch mis_init_kind(message.kind) {
+        case mis_init_prepared: return .prepared
         case mis_init_ready:
             releaseSetup()
             return .ready
@@ -83,6 +86,16 @@ public import LinuxSystem
         case mis_init_ended: return .ended(status: message.value)
         default: return nextMessage()
         }
+    }
+
+    /// Lets the child start the agent: the record, the watches and whoever answers the kernel are in place.
+    public func open() { unsafe mis_set_gate(setup, Int32(mis_gate_open)) }
+
+    /// Has the child end before anything of the agent runs.
+    public func abandon() {
+        unsafe mis_set_gate(setup, Int32(mis_gate_abandoned))
+        send(signal: SIGKILL)
+        reap()
     }
 
     /// The child runs on memory of its own now.

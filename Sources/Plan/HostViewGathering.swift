@@ -13,12 +13,14 @@ extension HostView {
             if view.objects[path] == nil { view.objects[path] = HostProbe.look(at: path) }
         }
         look(request.workspace)
+        look(home)
         for bind in request.binds { look(bind.source) }
         for name in ["group", "hostname", "hosts", "machine-id", "passwd"] { look("/etc/" + name) }
         for rule in profile.filesystem.rules {
             switch rule.pattern {
             case .path(let path):
                 look(path)
+                if rule.access == .write, view[path] == .absent { look(Paths.parent(path)) }
                 if rule.access == .deny || rule.access == .protect {
                     view.lookAbove(path, within: request.workspace)
                 }
@@ -30,6 +32,7 @@ extension HostView {
             case .glob(let folder, let glob):
                 let matching = ((try? namesInFolder(folder, limit: 65536)) ?? []).filter { NameGlob.matches(glob, $0) }
                 view.listings[folder, default: []] += matching
+                look(folder)
                 for name in matching { look(Paths.join(folder, name)) }
             case .suffix, .unavailable: continue
             }

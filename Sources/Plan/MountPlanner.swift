@@ -32,6 +32,7 @@ struct MountPlanner {
     private(set) var mounts: [PlannedMount] = []
     private(set) var links: [HostObject.Link] = []
     private(set) var homeFiles: [HomeFile] = []
+    private(set) var homePatterns: [HomePattern] = []
     private(set) var decoys: [Decoy] = []
     private(set) var deniedObjects: [DeniedObject] = []
     private(set) var protectedNames: [ProtectedName] = []
@@ -61,14 +62,17 @@ struct MountPlanner {
     mutating func plan(tmpfsSize: UInt64?) {
         self.tmpfsSize = tmpfsSize
         var fresh: [(path: String, rule: Int)] = []
+        var awaited: [(path: String, rule: Int)] = []
         var absentProtected: [(path: String, rule: Int)] = []
         expandGlobs()
         for (index, rule) in rules.enumerated() {
             switch rule.pattern {
             case .unavailable(let variable):
                 skipped.append("\(rule.text) (\(rule.origin)): ${\(variable)} has no value here")
-            case .suffix, .glob:
+            case .suffix:
                 notePattern(rule)
+            case .glob(let folder, let glob):
+                if rule.access == .write { notePattern(of: folder, glob) }
             case .path(let path):
                 if rule.access == .tmpfs {
                     fresh.append((path, index))
@@ -79,6 +83,7 @@ struct MountPlanner {
                     if rule.access == .protect {
                         absentProtected.append((path, index))
                     } else if rule.access != .deny {
+                        if rule.access == .write { awaited.append((path, index)) }
                         skipped.append("\(path) (\(rule.origin)): does not exist")
                     }
                 case .present(let object):
@@ -90,6 +95,7 @@ struct MountPlanner {
         placeOwnRules()
         for bind in request.binds { lay(bind) }
         for place in places.values.sorted(by: { Self.order($0.path, $1.path) }) { lay(place) }
+        for file in awaited { expect(file) }
         layEtc()
         mounts.sort { Self.order($0.target, $1.target) }
         for name in absentProtected { watch(name) }
@@ -125,6 +131,26 @@ struct MountPlanner {
                 "\(rule.access.rawValue) \"\(rule.text)\" (\(rule.origin)): a name pattern needs tier fanotify or bpf "
                     + "(run as root)")
         }
+    }
+
+    /// A glob for names in the private home.
+    private mutating func notePattern(of folder: String, _ glob: String) {
+        guard Paths.isAtOrBelow(folder, identity.home), case .present(let object) = host[folder] else { return }
+        homePatterns.append(
+            HomePattern(
+                folder: folder, glob: glob, user: object.status.user, group: object.status.group))
+    }
+
+    /// A listed file of the private home that does not exist yet: when the agent makes it, it is the user's to keep.
+    private mutating func expect(_ file: (path: String, rule: Int)) {
+        let folder = Paths.parent(file.path)
+        guard Paths.isAtOrBelow(folder, identity.home), view(at: file.path) == .fresh,
+            case .present(let object) = host[folder], object.canonical == folder, object.status.isFolder
+        else { return }
+        homeFiles.append(
+            HomeFile(
+                path: file.path, hostPath: file.path, mode: nil, user: object.status.user,
+                group: object.status.group, rule: file.rule))
     }
 
     private mutating func add(_ rule: PathRule, _ index: Int, _ object: HostObject.Present) {
@@ -228,7 +254,8 @@ struct MountPlanner {
             place(bind.readOnly ? .read : .write, bind.target, "--bind")
             if isExecutable(bind.source) { place(.execute, bind.target, "--bind") }
         }
-        place(.read, "/etc", "built in")
+        for path in ["/", "/etc", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"] { place(.read, path, "built in") }
+        for path in ["/dev", "/proc"] { place(.write, path, "built in") }
     }
 
     // MARK: Laying mounts

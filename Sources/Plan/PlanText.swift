@@ -24,6 +24,7 @@ public enum PlanText {
         for mount in plan.mounts { lines.append("  " + describe(mount)) }
         for link in plan.links { lines.append("  symlink    \(link.path) -> \(link.target)") }
         for file in plan.homeFiles { lines.append("  copied     \(file.path), written back") }
+        for pattern in plan.homePatterns { lines.append("  written back \(pattern.folder)/\(pattern.glob)") }
         for name in plan.protectedNames { lines.append("  watched    \(name.path): may not come to be") }
         if !plan.skipped.isEmpty {
             lines.append("not there")

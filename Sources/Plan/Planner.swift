@@ -42,11 +42,12 @@ public enum Planner {
             mounts: tree.mounts,
             links: tree.links,
             homeFiles: tree.homeFiles,
+            homePatterns: tree.homePatterns,
             decoys: tree.decoys,
             landlock: LandlockPlanner.plan(tree: tree, abi: machine.landlockABI, identity: identity),
             seccomp: SeccompPolicy(
                 nested: profile.process.nested, extra: profile.process.seccomp,
-                report: .none),
+                report: tree.hasProtectedObjects || !tree.protectedNames.isEmpty ? .refusalsAndWrites : .refusals),
             limits: resolve(profile.limits, machine),
             environment: EnvironmentPlanner.plan(profile: profile, request: request, identity: identity),
             terminals: request.terminals,

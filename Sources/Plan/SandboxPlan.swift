@@ -23,6 +23,8 @@ public struct SandboxPlan: Sendable, Equatable {
     public var links: [HostObject.Link]
     /// Listed files of the home folder, copied in and written back.
     public var homeFiles: [HomeFile]
+    /// Globs of the home folder; what comes to match them is written back too.
+    public var homePatterns: [HomePattern]
     /// Entries of the private home that only exist to be refused by name, and reported.
     public var decoys: [Decoy]
     public var landlock: LandlockPlan
@@ -113,10 +115,20 @@ public struct HomeFile: Sendable, Equatable {
     public var path: String
     /// On the host, symlinks resolved.
     public var hostPath: String
-    public var mode: UInt32
+    /// nil: the file does not exist yet.
+    public var mode: UInt32?
     public var user: UInt32
     public var group: UInt32
     public var rule: Int
+}
+
+public struct HomePattern: Sendable, Equatable {
+    /// Inside and outside alike.
+    public var folder: String
+    public var glob: String
+    /// For files that are made new.
+    public var user: UInt32
+    public var group: UInt32
 }
 
 public struct Decoy: Sendable, Equatable {

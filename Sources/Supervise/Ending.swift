@@ -10,6 +10,8 @@ struct Ending {
     /// The agent's wait status, as pid 1 reported it.
     var status: Int32?
     var executionError: Errno?
+    /// What kept the launcher from letting the agent start.
+    var failure: LaunchFailure?
     /// Pid 1 took over: set-up is over.
     var isReady = false
 

@@ -3,6 +3,7 @@ import HostView
 import LinuxSystem
 import Plan
 import Profile
+import Seccomp
 
 /// The tier at work: what answers the kernel's questions and watches names, tied to the event loop.
 final class Enforcement {
@@ -14,6 +15,10 @@ final class Enforcement {
     private let settling: Timer
     private var arbiter: FanotifyArbiter?
     private var names: NameWatcher?
+    private var observer: SystemCallObserver?
+    private var home: FileDescriptor?
+    private var files: HomeFiles?
+    private let decider: ProfileDecider
 
     /// - Parameter session: the session's folder; what is moved aside goes into a folder of it.
     init(plan: SandboxPlan, loop: EventLoop, sink: Violations, session: String) throws(SystemError) {
@@ -23,14 +28,14 @@ final class Enforcement {
         gate = ViolationGate(sink)
         quarantinePath = session + "/removed"
         settling = try Timer()
+        decider = ProfileDecider(
+            RuleSet(plan.rules), unknown: .deny,
+            mounts: plan.mounts.map { .init(target: $0.target, isSettled: Self.isSettled($0, plan)) })
     }
 
-    /// The group the set-up child marks the sandbox's mounts for.
-    var permissionGroup: Int32? { arbiter?.descriptor }
-
-    /// Everything that must be there before the agent is cloned.
-    func start() throws(SystemError) {
-        if plan.tier == .fanotify { try answerOpens(FanotifyGroup()) }
+    /// Everything that must be there before the agent starts.
+    func start(_ permissions: PermissionGroup?) throws(SystemError) {
+        if let permissions { try answerOpens(permissions.group) }
         try watchNames()
         // What repeats is added up for a moment, and passed on with its count.
         settling.start(after: 500, every: 500)
@@ -41,9 +46,6 @@ final class Enforcement {
     }
 
     private func answerOpens(_ group: borrowing FanotifyGroup) throws(SystemError) {
-        let decider = ProfileDecider(RuleSet(plan.rules), unknown: .deny, mounts: plan.mounts.map { mount in
-            .init(target: mount.target, isSettled: isSettled(mount))
-        })
         var denied: [ObjectIdentity: Int32] = [:]
         for object in plan.deniedObjects { denied[object.identity] = Int32(object.rule) }
         let arbiter: FanotifyArbiter
@@ -57,7 +59,7 @@ final class Enforcement {
     }
 
     /// Read-only from inside, and shown nowhere else in the sandbox: see ``FanotifyArbiter``'s fast path.
-    private func isSettled(_ mount: PlannedMount) -> Bool {
+    private static func isSettled(_ mount: PlannedMount, _ plan: SandboxPlan) -> Bool {
         guard mount.readOnly, mount.idmap == nil, case .bind(let source, _, _, _) = mount.kind,
             !Paths.isAtOrBelow(mount.target, plan.workspace), !Paths.isAtOrBelow(mount.target, plan.identity.home)
         else { return false }
@@ -87,15 +89,65 @@ final class Enforcement {
 
     /// The private home, by a mount of its own that nobody is asked about.
     func keepHome(_ home: consuming FileDescriptor) {
-        _ = home
+        self.home = consume home
     }
 
+    /// The last preparations, when the sandbox's file system stands and the agent has not started.
+    func complete() throws(SystemError) {
+        guard let home = home.take() else { return }
+        let homeFiles = try HomeFiles(
+            home: home, files: plan.homeFiles.map(listed), patterns: plan.homePatterns.map(pattern),
+            keeper: Quarantine(path: quarantinePath), note: { [sink] note in sink.noteHome(note) })
+        loop.watch(homeFiles.descriptor) { _ in homeFiles.handle() }
+        files = homeFiles
+    }
+
+    private func namesBelowHome(_ path: String) -> [[UInt8]] {
+        path.utf8.dropFirst(plan.identity.home.utf8.count).split(separator: UInt8(ascii: "/")).map(Array.init)
+    }
+
+    private func listed(_ file: Plan.HomeFile) -> HomeFiles.Listed {
+        HomeFiles.Listed(
+            names: namesBelowHome(file.path), hostPath: file.hostPath, user: file.user, group: file.group)
+    }
+
+    private func pattern(_ pattern: HomePattern) -> HomeFiles.Pattern {
+        HomeFiles.Pattern(
+            folder: namesBelowHome(pattern.folder), hostFolder: pattern.folder, user: pattern.user,
+            group: pattern.group
+        ) { [decider] name in
+            guard NameGlob.matches(pattern.glob, String(decoding: name, as: UTF8.self)) else { return false }
+            let path = Array(pattern.folder.utf8) + [UInt8(ascii: "/")] + name
+            return decider.verdict(path.span).access == .full
+        }
+    }
+
+    /// The filter's listener: from now on its calls wait for answers.
     func listen(_ listener: consuming FileDescriptor) {
-        _ = listener
+        let calls = SystemCallObserver.Calls(
+            notice: { number in
+                switch SeccompTable.notice(number) {
+                case .refused(let counts): .refused(counts: counts)
+                case .observed: .observed
+                case nil: nil
+                }
+            },
+            name: { SyscallName.name($0) })
+        do {
+            let observer = try SystemCallObserver(listener: listener, calls: calls, decider: decider, gate: gate)
+            loop.watch(observer.descriptor) { [unowned self] events in
+                observer.handle()
+                if events & EPOLLHUP.rawValue != 0 { loop.forget(observer.descriptor) }
+            }
+            self.observer = observer
+        } catch {
+            sink.enforcementLost("the system-call listener cannot be served: \(error)")
+        }
     }
 
     /// After the last process is gone: what is still protected is put right, and nothing stays untold.
     func finish() {
+        files?.finish()
         if let left = names?.sweep(), !left.isEmpty {
             for path in left {
                 sink.remains(path)

@@ -30,13 +30,13 @@ public final class Supervisor {
     private let violations: Violations
     private let enforcement: Enforcement
 
-    /// Lays everything that must be there before the agent is cloned: watches, and who answers the kernel.
+    /// Lays everything that must be there before the agent starts: watches, and who answers the kernel.
     /// - Parameters:
     ///   - reasoning: the reading end of the agent's reasoning pipe.
     public init(
         plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian,
         recorder: SessionRecorder, signals: consuming SignalSource,
-        reasoning: consuming FileDescriptor?
+        permissions: PermissionGroup?, reasoning: consuming FileDescriptor?
     ) throws(SystemError) {
         self.plan = plan
         self.cgroup = cgroup
@@ -51,11 +51,8 @@ public final class Supervisor {
         watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
         violations = Violations(plan: plan, recorder: recorder)
         enforcement = try Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
-        try enforcement.start()
+        try enforcement.start(permissions)
     }
-
-    /// The fanotify group the sandbox's mounts are to be marked for, in tier fanotify.
-    public var permissionGroup: Int32? { enforcement.permissionGroup }
 
     /// Serves `process`, on a thread of its own, until the sandbox is gone; call it once.
     public func run(_ process: SandboxedProcess) -> SandboxOutcome {
@@ -98,6 +95,7 @@ public final class Supervisor {
     private func serveMessages(_ process: SandboxedProcess) {
         while let message = process.nextMessage() {
             switch message {
+            case .prepared: openGate(process)
             case .ready: ending.isReady = true
             case .executionFailed(let error): ending.executionError = error
             case .stopped(let signal): agentStopped(signal)
@@ -110,6 +108,17 @@ public final class Supervisor {
                 loop.forget(process.messageDescriptor)
                 return
             }
+        }
+    }
+
+    /// Everything the child handed over has been taken: from here on the agent may run.
+    private func openGate(_ process: SandboxedProcess) {
+        do {
+            try enforcement.complete()
+            process.open()
+        } catch {
+            ending.failure = LaunchFailure(error)
+            process.send(signal: SIGKILL)
         }
     }
 
@@ -223,7 +232,7 @@ public final class Supervisor {
         enforcement.finish()
         let usage = cgroup?.usage() ?? CgroupUsage()
         let exit = ending.exit(outOfMemory: usage.outOfMemoryKills ?? 0)
-        let failure = ending.isReady ? nil : process.setupFailure()
+        let failure = ending.isReady ? nil : ending.failure ?? process.setupFailure()
         return SandboxOutcome(
             exit: exit, setupFailure: failure, detail: ending.detail,
             durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,

@@ -43,9 +43,10 @@ public import Record
         }
     }
 
-    /// Waits for the end.
+    /// Waits for the end. The supervisor itself is kept until the process ends: closing its notification groups takes
+    /// the kernel milliseconds, which the guardian spends after the launcher is gone.
     public func join() -> SandboxOutcome? {
         _ = pthread_join(thread, nil)
-        return unsafe passenger.takeRetainedValue().outcome
+        return unsafe passenger.takeUnretainedValue().outcome
     }
 }

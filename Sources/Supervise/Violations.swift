@@ -61,6 +61,15 @@ final class Violations: ViolationSink {
         }
     }
 
+    /// A listed file of the home folder was carried from one side to the other, or could not be.
+    func noteHome(_ note: HomeFiles.Note) {
+        recorder.append(.execution, .ordinary) { writer in
+            writer.member("event", "home-file")
+            writer.member("object", note.path)
+            writer.member("outcome", "\(note.kind)")
+        }
+    }
+
     private func raiseLevel(at time: UInt64, violations: UInt64) {
         let before = level
         for _ in 0..<min(violations, 1000) { level = escalation.violation(at: time) }

@@ -1,6 +1,5 @@
 import ArgumentParser
 
-@main
 struct Mis: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mis",

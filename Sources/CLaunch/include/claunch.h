@@ -13,6 +13,7 @@ struct mis_setup {
     const struct mis_step *_Nullable steps;
     size_t count;
     int32_t descriptor_socket; /* where mis_step_send sends */
+    int32_t gate;              /* mis_step_wait waits for it to become non-zero (a futex) */
     struct mis_setup_report report;
 };
 
@@ -20,6 +21,11 @@ struct mis_setup {
  * `cgroup`: a cgroup v2 directory to be born in, or -1. Returns the pid, or -errno; `pidfd` is set. */
 int mis_clone_setup(struct mis_setup *_Nonnull setup, uint64_t namespaces, int cgroup, void *_Nonnull stack,
                     size_t stack_size, int *_Nonnull pidfd);
+
+enum { mis_gate_closed = 0, mis_gate_open = 1, mis_gate_abandoned = 2 };
+
+/* Lets the child go on from mis_step_wait, or end there. */
+void mis_set_gate(struct mis_setup *_Nonnull setup, int32_t state);
 
 /* Makes a process that only waits, in a new user namespace, so that its map can be written and the namespace be
  * opened. Ended with SIGKILL through the pidfd. Returns the pid, or -errno. */
@@ -30,6 +36,7 @@ enum { mis_guardian_path_count = 8, mis_guardian_path_length = 256 };
 /* What the guardian must undo when the supervisor dies. Shared memory: the supervisor fills it in as it goes. */
 struct mis_guard {
     int32_t supervisor;                 /* pidfd of the launcher */
+    int32_t is_disarmed;                /* nothing is left to undo */
     int32_t agent;              /* pidfd of the sandbox's pid 1, or -1 */
     int32_t kill_file;          /* cgroup.kill, open for writing, or -1 */
     uint32_t cgroup_count;      /* directories to remove, deepest first */
@@ -39,6 +46,7 @@ struct mis_guard {
 
 /* Setters, because Swift cannot write atomics or arrays of a C structure. The last two return 0 when the path does
  * not fit. */
+void mis_guard_disarm(struct mis_guard *_Nonnull guard);
 void mis_guard_set_agent(struct mis_guard *_Nonnull guard, int pidfd);
 void mis_guard_set_kill_file(struct mis_guard *_Nonnull guard, int fd);
 int mis_guard_add_cgroup(struct mis_guard *_Nonnull guard, const char *_Nonnull path);

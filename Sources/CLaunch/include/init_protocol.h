@@ -30,6 +30,7 @@ enum mis_init_kind {
     mis_init_stopped = 3,     /* the agent was stopped; value: the signal */
     mis_init_continued = 4,   /* the agent goes on */
     mis_init_ended = 5,       /* the agent is gone; value: its wait status */
+    mis_init_prepared = 6,    /* the set-up child waits for the launcher; what it had to hand over was sent before */
 };
 
 _Static_assert(sizeof(struct mis_init_message) == 8, "the message's layout is part of the protocol");

@@ -20,6 +20,11 @@ struct RunCommand: ParsableCommand {
     var command: [String] = []
 
     func validate() throws {
+        // What looks like an option and is none of ours is a slip, not a command: '--' says otherwise.
+        if let first = command.first, first.hasPrefix("-"), first != "--" {
+            if first == "--help" || first == "-h" { throw CleanExit.helpRequest(self) }
+            throw ValidationError("unknown option \(first); see 'mis run --help', and put '--' before a command like that")
+        }
         if arguments.isEmpty {
             throw ValidationError("no command given; say what to run, for example: mis run -- make test")
         }
@@ -31,7 +36,7 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
-        let status = RunSequence(options: options, command: arguments).run()
+        let status = RunSequence(options: options.values(command: arguments)).run()
         throw ExitCode(status)
     }
 }
@@ -94,4 +99,28 @@ struct RunOptions: ParsableArguments {
 
     @Flag(help: "Accept a workspace that is the home folder or part of the system.")
     var forceWorkspace = false
+
+    func values(command: [String]) -> RunArguments {
+        var values = RunArguments()
+        values.profile = profile
+        values.workspace = workspace
+        values.ro = ro
+        values.rw = rw
+        values.deny = deny
+        values.bind = bind
+        values.net = net
+        values.env = env
+        values.limit = limit
+        values.timeout = timeout
+        values.require = require
+        values.record = record
+        values.report = report
+        values.dryRun = dryRun
+        values.json = json
+        values.quiet = quiet
+        values.verbose = verbose
+        values.forceWorkspace = forceWorkspace
+        values.command = command
+        return values
+    }
 }

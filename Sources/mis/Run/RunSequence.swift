@@ -7,8 +7,9 @@ import Supervise
 
 /// A run from its command line to its exit status: profile, plan, launch, supervise, record.
 struct RunSequence {
-    let options: RunOptions
-    let command: [String]
+    let options: RunArguments
+
+    private var command: [String] { options.command }
 
     func run() -> Int32 {
         openStandardDescriptors()
@@ -35,7 +36,7 @@ struct RunSequence {
         do { identifier = try SessionIdentifier.make() } catch { throw SetupProblem("\(error)") }
         let setup: RunSetup
         do {
-            setup = try RunSetup(options: options, command: command, session: identifier.text)
+            setup = try RunSetup(options: options, session: identifier.text)
         } catch {
             throw SetupProblem(sentences: error.sentences)
         }

@@ -16,7 +16,7 @@ struct RunSetup {
         var sentences: [String]
     }
 
-    init(options: RunOptions, command: [String], session: String) throws(Refusal) {
+    init(options: RunArguments, session: String) throws(Refusal) {
         var mistakes: [String] = []
         let caller = Self.caller(user: nil, &mistakes)
         let current = (try? readLink("/proc/self/cwd")) ?? "/"
@@ -34,7 +34,7 @@ struct RunSetup {
             throw Refusal(sentences: mistakes + error.mistakes.map(\.description))
         }
         var request = LaunchRequest(
-            command: command, workspace: workspace, currentFolder: current, caller: caller, session: session)
+            command: options.command, workspace: workspace, currentFolder: current, caller: caller, session: session)
         if let user = profile.process.user { request.caller = Self.caller(user: user, &mistakes) }
         Self.apply(
             options, variables: variables, to: &profile, request: &request, current: current, mistakes: &mistakes)
@@ -104,7 +104,7 @@ struct RunSetup {
     }
 
     private static func apply(
-        _ options: RunOptions, variables: Variables, to profile: inout Profile, request: inout LaunchRequest,
+        _ options: RunArguments, variables: Variables, to profile: inout Profile, request: inout LaunchRequest,
         current: String, mistakes: inout [String]
     ) {
         for access in [PathRule.Access.write, .execute] {

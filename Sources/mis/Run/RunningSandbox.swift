@@ -19,7 +19,7 @@ final class RunningSandbox {
     private let thread: SupervisorThread
 
     init(
-        setup: RunSetup, identifier: SessionIdentifier, signals: consuming SignalSource, options: RunOptions
+        setup: RunSetup, identifier: SessionIdentifier, signals: consuming SignalSource, options: RunArguments
     ) throws(SetupProblem) {
         plan = setup.plan
         let detection = CgroupHierarchy.detect()
@@ -31,12 +31,19 @@ final class RunningSandbox {
                 throw SetupProblem(
                     sentences: unenforced.map { "cannot be enforced here, and gaps = \"refuse\": \($0)" })
             }
-            recorder = try Self.startRecord(setup, identifier)
             do throws(LaunchFailure) { guardian = try Guardian() } catch { throw SetupProblem(error.error) }
             guardian.watch(killFile: cgroup?.killFile, cgroups: cgroup?.pathsToRemove ?? [])
-            if !options.quiet { Messages.say(Self.announcement(plan, unenforced, recorder, options.verbose)) }
-            thread = try Self.launch(
-                plan, cgroup: cgroup, recorder: recorder, guardian: guardian, signals: signals)
+            let start = try Self.start(plan, cgroup: cgroup, guardian: guardian)
+            do throws(SetupProblem) {
+                // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
+                recorder = try Self.startRecord(setup, identifier)
+                thread = try Self.supervise(
+                    start, plan, cgroup: cgroup, recorder: recorder, guardian: guardian, signals: signals)
+            } catch {
+                start.process.abandon()
+                throw error
+            }
+            if !options.quiet { Messages.say(Self.announcement(plan, unenforced, recorder)) }
         } catch {
             Self.remove(placed.cgroup)
             throw error
@@ -105,19 +112,23 @@ final class RunningSandbox {
         }
     }
 
-    private static func launch(
-        _ plan: SandboxPlan, cgroup: SandboxCgroup?, recorder: SessionRecorder, guardian: Guardian,
-        signals: consuming SignalSource
-    ) throws(SetupProblem) -> SupervisorThread {
+    /// A cloned sandbox whose agent has not started, and what it was given.
+    private struct Start {
+        var process: SandboxedProcess
+        var permissions: PermissionGroup?
+        var reasoning: ReasoningPipe?
+    }
+
+    private static func start(
+        _ plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian
+    ) throws(SetupProblem) -> Start {
         do {
-            let pipe = plan.streams.reasoning ? try ReasoningPipe() : nil
-            let supervisor = try Supervisor(
-                plan: plan, cgroup: cgroup, guardian: guardian, recorder: recorder, signals: signals,
-                reasoning: pipe?.takeReader())
+            let permissions = plan.tier == .fanotify ? try PermissionGroup() : nil
+            let reasoning = plan.streams.reasoning ? try ReasoningPipe() : nil
             let process = try Launcher.launch(
                 plan, cgroup: CgroupEntrance(directory: cgroup?.cloneInto, tasks: cgroup?.joins ?? []),
-                fanotify: supervisor.permissionGroup, reasoning: pipe?.writer, guardian: guardian)
-            return try SupervisorThread(supervisor, serving: process, recorder: recorder)
+                fanotify: permissions?.descriptor, reasoning: reasoning?.writer, guardian: guardian)
+            return Start(process: process, permissions: permissions, reasoning: reasoning)
         } catch let error as SystemError {
             throw SetupProblem(error)
         } catch let error as LaunchFailure {
@@ -129,8 +140,27 @@ final class RunningSandbox {
         }
     }
 
+    private static func supervise(
+        _ start: Start, _ plan: SandboxPlan, cgroup: SandboxCgroup?, recorder: SessionRecorder, guardian: Guardian,
+        signals: consuming SignalSource
+    ) throws(SetupProblem) -> SupervisorThread {
+        let supervisor: Supervisor
+        do {
+            supervisor = try Supervisor(
+                plan: plan, cgroup: cgroup, guardian: guardian, recorder: recorder, signals: signals,
+                permissions: start.permissions, reasoning: start.reasoning?.takeReader())
+        } catch {
+            throw SetupProblem(error)
+        }
+        do {
+            return try SupervisorThread(supervisor, serving: start.process, recorder: recorder)
+        } catch {
+            throw SetupProblem(error.doing("starting the supervisor's thread"))
+        }
+    }
+
     private static func announcement(
-        _ plan: SandboxPlan, _ unenforced: [String], _ recorder: SessionRecorder, _ verbose: Bool
+        _ plan: SandboxPlan, _ unenforced: [String], _ recorder: SessionRecorder
     ) -> String {
         var line = "tier \(plan.tier.rawValue), profile \(plan.profile), network \(plan.network.rawValue)"
         line += ", session \(recorder.identifier)"
