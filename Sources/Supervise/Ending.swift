@@ -32,7 +32,8 @@ struct Ending {
         if let executionError {
             return .setup(executionError.code == ENOENT || executionError.code == ENOTDIR ? .notFound : .notExecutable)
         }
-        if let cause { return .killed(cause, signal: signal) }
+        // Ended with pid 1, which then had no time to say how.
+        if let cause { return .killed(cause, signal: status == nil ? SIGKILL : signal) }
         guard let status else {
             // Pid 1 itself was killed: by the kernel for lack of memory, or by somebody outside.
             return outOfMemory > 0 ? .killed(.oom, signal: SIGKILL) : .signalled(SIGKILL)

@@ -90,6 +90,11 @@ struct Timer: ~Copyable {
         unsafe timerfd_settime(file.number, 0, &setting, nil)
     }
 
+    func stop() {
+        var setting = itimerspec()
+        unsafe timerfd_settime(file.number, 0, &setting, nil)
+    }
+
     /// Takes the expiry off the descriptor.
     func acknowledge() {
         var count: UInt64 = 0

@@ -18,6 +18,7 @@ public final class Supervisor {
     private let deadline: Timer
     private let grace: Timer
     private let tick: Timer
+    private let memoryLook: Timer
     private let started = Clock.monotonic()
 
     private var ending = Ending()
@@ -48,6 +49,7 @@ public final class Supervisor {
         deadline = try Timer()
         grace = try Timer()
         tick = try Timer()
+        memoryLook = try Timer()
         watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
         violations = Violations(plan: plan, recorder: recorder)
         enforcement = try Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
@@ -134,7 +136,8 @@ public final class Supervisor {
         relay.suspend()
         // The rest of a pipeline would have been stopped by the same key.
         Glibc.kill(0, SIGTSTP)
-        Glibc.kill(getpid(), SIGSTOP)
+        // Directed at this very thread: it does not run on before the whole process is stopped.
+        raise(SIGSTOP)
         // Here again once somebody continued us.
         relay.resume()
         process?.send(signal: SIGCONT)
@@ -152,7 +155,7 @@ public final class Supervisor {
             case SIGPIPE, SIGTTIN, SIGTTOU: break
             case SIGTSTP where relay == nil:
                 process?.send(signal: SIGTSTP)
-                Glibc.kill(getpid(), SIGSTOP)
+                raise(SIGSTOP)
             case SIGTSTP: break
             default: process?.send(signal: signal)
             }
@@ -186,7 +189,14 @@ public final class Supervisor {
             var count: UInt64 = 0
             unsafe _ = pread(descriptor, &count, 8, 0)
             unsafe _ = read(descriptor, &count, 8)
-            if cgroup?.outOfMemoryKills() ?? 0 > 0 { kill(because: .oom, detail: "the memory limit was reached") }
+            // v1 tells that memory ran out before it counts whom it killed for that.
+            memoryLook.start(after: 0, every: 20)
+        }
+        loop.watch(memoryLook.descriptor) { [unowned self] _ in
+            memoryLook.acknowledge()
+            guard cgroup?.outOfMemoryKills() ?? 0 > 0 else { return }
+            memoryLook.stop()
+            kill(because: .oom, detail: "the memory limit was reached")
         }
     }
 

@@ -37,15 +37,19 @@ final class Terminal {
 
     var isRaw: Bool { saved != nil }
 
-    /// Gives the agent's terminal the caller's size and settings.
+    /// Gives the agent's terminal the caller's size and settings. Call it before ``enterRawMode()``.
     func dress(_ controller: Int32) {
         var settings = termios()
-        if unsafe tcgetattr(descriptor, &settings) == 0 {
-            // Not raw outside means that the caller's terminal still turns newlines into line ends itself.
-            if !takesInput { settings.c_oflag &= ~tcflag_t(OPOST) }
-            unsafe tcsetattr(controller, TCSANOW, &settings)
-        }
+        if unsafe tcgetattr(descriptor, &settings) == 0 { unsafe tcsetattr(controller, TCSANOW, &settings) }
         copySize(to: controller)
+    }
+
+    /// While the caller's terminal is not raw it turns newlines into line ends itself, and the agent's must not too.
+    func shareOutputProcessing(with controller: Int32) {
+        var settings = termios()
+        guard unsafe tcgetattr(controller, &settings) == 0 else { return }
+        if isRaw { settings.c_oflag |= tcflag_t(OPOST) } else { settings.c_oflag &= ~tcflag_t(OPOST) }
+        unsafe tcsetattr(controller, TCSANOW, &settings)
     }
 
     func copySize(to controller: Int32) {

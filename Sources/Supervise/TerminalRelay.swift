@@ -23,6 +23,7 @@ final class TerminalRelay {
         _ = clinux_set_nonblocking(self.controller.number)
         terminal.dress(self.controller.number)
         terminal.enterRawMode()
+        terminal.shareOutputProcessing(with: self.controller.number)
         watch()
     }
 
@@ -31,10 +32,12 @@ final class TerminalRelay {
     func suspend() {
         loop.forget(0)
         terminal.restore()
+        terminal.shareOutputProcessing(with: controller.number)
     }
 
     func resume() {
         terminal.enterRawMode()
+        terminal.shareOutputProcessing(with: controller.number)
         resize()
         watch()
     }
