@@ -41,7 +41,8 @@ class Case:
     number     the corpus's number; a letter behind it tells parts of one case apart
     title      the attack in a few words
     program    the attack program, without ".c"
-    layers     what stops it: a list, or {layer: pattern of the steps it stops}; those of ALONE are tested alone
+    layers     what stops it: a list, or {layer: pattern of the steps it stops}; those of ALONE are tested alone,
+               but for the pattern "^$": named, and tested elsewhere
     expected   {pattern of steps: pattern of errnos}, "" for all others
     control    "arena": every step works in a throw-away container; else the reason why there is no control
     unreached  steps that do not work in the control either, and why that is all right
@@ -67,7 +68,8 @@ class Case:
     @property
     def alone(self) -> list[tuple[str, str]]:
         pairs = self.layers.items() if isinstance(self.layers, dict) else ((layer, "") for layer in self.layers)
-        return [(layer, steps) for layer, steps in pairs if layer in ALONE]
+        return [(layer, steps) for layer, steps in pairs
+                if layer in ALONE and steps != "^$"]
 
     def errnos(self, step: str) -> str:
         for pattern, errnos in self.expected.items():

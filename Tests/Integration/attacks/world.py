@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import time
 
@@ -57,6 +58,7 @@ class World:
         self.filters: dict[str, pathlib.Path] = {}
         self.built: dict[str, pathlib.Path] = {}
         self.live: dict[str, LiveSandbox] = {}
+        self.neighbour: subprocess.Popen | None = None
 
     def make(self) -> None:
         for folder in (self.ws, self.home, self.hidden, self.ro, self.state, self.ro / "empty", self.ws / "mountpoint"):
@@ -82,10 +84,17 @@ class World:
                      *self.ro.rglob("*")]:
             os.chown(path, USER, USER, follow_symlinks=False)
         self.root.chmod(0o755)
+        for folder, name, owner in ((self.ws, "disk-group.txt", 6),):
+            (folder / name).write_text(self.token)
+            os.chown(folder / name, 0, owner)
+            (folder / name).chmod(0o640)
 
     def remove(self) -> None:
         for sandbox in self.live.values():
             sandbox.end()
+        if self.neighbour:
+            self.neighbour.kill()
+            self.neighbour.wait()
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.state, ignore_errors=True)
         self.host_tmp.unlink(missing_ok=True)
@@ -108,6 +117,7 @@ class World:
             "ws": self.ws, "home": self.home, "hidden": self.hidden / "secret.txt", "hidden_folder": self.hidden,
             "ro": self.ro, "token": self.token, "host_tmp": self.host_tmp, "root": self.root,
             "denied": self.ws / "denied.txt", "mountpoint": self.ws / "mountpoint", "user": USER, "setuid": self.ws / "become",
+            "capable": self.ws / "capable", "group_file": self.ws / "disk-group.txt",
         }
         return [f"{name}={value}" for name, value in values.items()] + [
             argument.format(**values) for argument in case.arguments]
@@ -143,7 +153,7 @@ class World:
         return bounded([*start, "--", *map(str, command)], environment, seconds, text, cwd=self.ws)
 
     def attack(self, case: Case, who: str) -> Result:
-        self.set_uid_program()
+        self.prepare()
         program = self.program(case.program)
         options = [option.format(root=self.root, ws=self.ws) for option in case.options]
         return self.inside(
@@ -159,12 +169,18 @@ class World:
             fresh.rename(copy)
         return copy
 
-    def set_uid_program(self) -> pathlib.Path:
-        """A set-uid root file in the workspace that says whether it has become root."""
-        program = self.here(self.program("become"))
-        os.chown(program, 0, 0)
-        program.chmod(0o4755)
-        return program
+    def prepare(self) -> None:
+        """A set-uid root program and one with a capability in the workspace, and a process that looks like the user's."""
+        if self.neighbour:
+            return
+        become, capable = self.here(self.program("become")), self.here(self.program("capable"))
+        os.chown(become, 0, 0)
+        become.chmod(0o4755)
+        # struct vfs_cap_data, version 2, effective: CAP_NET_RAW is bit 13.
+        os.setxattr(capable, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+        self.neighbour = subprocess.Popen(
+            [self.here(self.program("neighbour")), self.token], env={"ATTACK_SECRET": self.token}, user=USER,
+            group=USER, extra_groups=[], stdin=subprocess.DEVNULL)
 
     # Without the sandbox
 
@@ -190,13 +206,14 @@ class World:
                        seconds, text)
 
     def control(self, case: Case) -> Result:
-        self.set_uid_program()
+        self.prepare()
         return self.arena(
             [self.here(self.program(case.program)), case.number, *self.arguments(case)], seconds=case.seconds,
             prepare="\n".join(step.format(root=self.root, ws=self.ws, home=self.home) for step in case.arena))
 
     def alone(self, case: Case, layer: str) -> Result:
         """Runs the attack with one layer, and nothing else, in its way."""
+        self.prepare()
         command = [self.here(self.program(case.program)), case.number, *self.arguments(case)]
         tool = self.program("layer")
         prepare = "\n".join(step.format(root=self.root, ws=self.ws, home=self.home) for step in case.arena)
