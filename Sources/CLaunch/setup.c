@@ -345,29 +345,6 @@ static long open_terminal(struct state *state, const struct mis_step *step) {
     return 0;
 }
 
-static long clear_directory(struct state *state, const struct mis_step *step) {
-    long directory = attempt(state, SYS_openat,
-                             raw4(SYS_openat, place(state, step->place), step->path,
-                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0));
-    if (directory < 0)
-        return directory;
-    /* struct linux_dirent64: inode, offset, length (u16), type (u8), name. */
-    _Alignas(8) char entries[2048];
-    long result = 0, size;
-    while (result == 0 && (size = raw3(SYS_getdents64, directory, entries, sizeof entries)) > 0)
-        for (long at = 0; at < size && result == 0;) {
-            const char *name = entries + at + 19;
-            if (!(name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))) {
-                result = attempt(state, SYS_unlinkat, raw3(SYS_unlinkat, directory, name, 0));
-                if (result == -EISDIR)
-                    result = raw3(SYS_unlinkat, directory, name, AT_REMOVEDIR);
-            }
-            at += *(unsigned short *)(void *)(entries + at + 16);
-        }
-    raw1(SYS_close, directory);
-    return result;
-}
-
 static long wait_for_launcher(struct state *state) {
     struct mis_init_message message = {mis_init_prepared, 0};
     long sent = attempt(state, SYS_sendto,
@@ -545,12 +522,15 @@ static long obey(struct state *state, const struct mis_step *step) {
     case mis_step_node:
         return attempt(state, SYS_mknodat,
                        raw4(SYS_mknodat, place(state, step->place), step->path, step->number, step->value));
-    case mis_step_remove_directory:
-        return attempt(state, SYS_unlinkat, raw3(SYS_unlinkat, place(state, step->place), step->path, AT_REMOVEDIR));
-    case mis_step_clear_directory:
-        return clear_directory(state, step);
     case mis_step_wait:
         return wait_for_launcher(state);
+    case mis_step_open: {
+        int fd = open_path(state, step->place, step->path);
+        if (fd < 0)
+            return fd;
+        keep(state, step->slot, fd);
+        return 0;
+    }
     case mis_step_execute:
         return execute(state, step);
     }

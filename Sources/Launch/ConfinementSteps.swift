@@ -115,6 +115,12 @@ struct ConfinementSteps {
             mapOne(
                 "1", at: .slot(.proc), user: (identity.insideUser, outer.0), group: (identity.insideGroup, outer.1),
                 to: &steps)
+            if privileged {
+                // An empty map could be written by the agent, once.
+                steps.add(
+                    mis_step_write_file, deed: "writing the id map", object: "1/projid_map", at: .slot(.proc),
+                    path: "1/projid_map", text: "\(identity.insideUser) \(identity.insideUser) 1\n")
+            }
         }
         if !plan.nested {
             // The second layer under seccomp: this user namespace can have no children.

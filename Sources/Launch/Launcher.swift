@@ -95,14 +95,21 @@ public enum Launcher {
 /// One user namespace for each owner that idmapped mounts show as the agent.
 private final class IdmapTable {
     private(set) var numbers: [OwnerMap: Int32] = [:]
+    private var holders: [Int32] = []
 
     init(_ plan: SandboxPlan) throws(LaunchFailure) {
         for map in Set(plan.mounts.compactMap(\.idmap)) {
-            numbers[map] = try OwnerMapping.open(map, identity: plan.identity).release()
+            var holder: Int32 = 0
+            numbers[map] = try OwnerMapping.open(map, identity: plan.identity, holder: &holder).release()
+            holders.append(holder)
         }
     }
 
-    deinit { for number in numbers.values { close(number) } }
+    /// The child has copies by now. Those who held the namespaces are long dead: nobody waits for them here.
+    deinit {
+        for number in numbers.values { close(number) }
+        for holder in holders { _ = clinux_wait_any_kind(holder) }
+    }
 }
 
 /// The pair over which the child sends descriptors and the init its messages.

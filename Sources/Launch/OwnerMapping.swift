@@ -7,25 +7,29 @@ import Plan
 /// Each is made by a process that does nothing but wait in a new user namespace; once the namespace is open, the
 /// process is not needed any more.
 enum OwnerMapping {
-    static func open(_ map: OwnerMap, identity: AgentIdentity) throws(LaunchFailure) -> FileDescriptor {
+    /// - Parameter holder: the process to be reaped.
+    static func open(
+        _ map: OwnerMap, identity: AgentIdentity, holder: inout Int32
+    ) throws(LaunchFailure) -> FileDescriptor {
         do {
-            return try make(map, identity)
+            return try make(map, identity, &holder)
         } catch {
             throw LaunchFailure(
                 error.doing("making the id map for files of", "uid \(map.user), gid \(map.group)"))
         }
     }
 
-    private static func make(_ map: OwnerMap, _ identity: AgentIdentity) throws(Errno) -> FileDescriptor {
+    private static func make(
+        _ map: OwnerMap, _ identity: AgentIdentity, _ holder: inout Int32
+    ) throws(Errno) -> FileDescriptor {
         let stack = try Stack(size: 16384)
         var raw: Int32 = -1
         let pid = unsafe mis_clone_namespace_holder(stack.base, stack.size, &raw)
         if pid < 0 { throw Errno(-pid) }
         let pidfd = FileDescriptor(owning: raw)
-        defer {
-            _ = clinux_pidfd_send_signal(pidfd.number, SIGKILL)
-            _ = clinux_wait_any_kind(pid)
-        }
+        // Ended at once, reaped later: see IdmapTable.
+        defer { _ = clinux_pidfd_send_signal(pidfd.number, SIGKILL) }
+        holder = pid
         // "disk id, host id, count".
         try writeText("\(map.user) \(identity.hostUser) 1\n", to: "/proc/\(pid)/uid_map")
         try writeText("\(map.group) \(identity.hostGroup) 1\n", to: "/proc/\(pid)/gid_map")

@@ -32,16 +32,12 @@ struct RootSteps {
             attributes: MountAttribute.noSetuid | (privileged ? 0 : MountAttribute.noDevices), slot: .root,
             object: "the private root")
         steps.add(mis_step_attach, deed: "mounting the private root over", object: "/", path: "/", slot: .root)
-        steps.folder(Self.scratch, mode: 0o700)
-        steps.file("\(Self.scratch)/empty", mode: 0)
-        steps.file("\(Self.scratch)/seen", mode: 0o444)
-
+        scratch(&steps)
         proc(&steps)
         devices(&steps)
         for link in plan.links { self.link(link, &steps) }
         for mount in plan.mounts { self.mount(mount, &steps) }
         homeContents(&steps)
-        removeScratch(&steps)
         steps.add(
             mis_step_mount_attributes, deed: "making the private root read-only", at: .slot(.root), path: "",
             attributes: MountAttribute.readOnly)
@@ -57,7 +53,23 @@ struct RootSteps {
         steps.add(mis_step_pivot, deed: "entering the private root", slot: .root)
     }
 
-    private static let scratch = ".mis"
+    /// Files of our own that are bound over others. They stand where /proc is mounted next: covered by it, they need no
+    /// removing, and a mount made of one shows its place's name and not that of a deleted file.
+    private func scratch(_ steps: inout StepList) {
+        steps.folder("proc")
+        steps.folder("proc/own", mode: 0o700)
+        steps.add(
+            mis_step_open, deed: "opening", object: "the scratch folder", at: .slot(.root), path: "proc/own",
+            slot: .scratch)
+        steps.file("empty", mode: 0, at: .slot(.scratch))
+        steps.file("seen", mode: 0o444, at: .slot(.scratch))
+        steps.add(
+            mis_step_directory, deed: "making", object: "an empty folder", at: .slot(.scratch), path: "void", number: 0)
+        for mount in plan.mounts {
+            guard case .synthetic(let text) = mount.kind else { continue }
+            steps.file(Paths.lastName(mount.target), text: text, at: .slot(.scratch))
+        }
+    }
 
     private var hasPrivateHome: Bool {
         plan.mounts.contains { $0.target == plan.identity.home && $0.isFresh }
@@ -70,7 +82,7 @@ struct RootSteps {
     /// Files of /proc that tell everybody about the host; absent ones are passed over. Those that only root may read
     /// or write (kmsg, slabinfo, kpageflags and their like) need no mask: no agent has the host's uid 0.
     private static let maskedFiles = [
-        "interrupts", "kallsyms", "kcore", "key-users", "keys", "latency_stats", "modules", "sched_debug", "softirqs",
+        "interrupts", "kallsyms", "kcore", "key-users", "keys", "latency_stats", "modules", "mtrr", "sched_debug", "softirqs",
         "sysrq-trigger", "timer_stats", "zoneinfo",
     ]
     private static let maskedFolders = ["acpi", "asound", "driver", "dynamic_debug", "pressure", "scsi"]
@@ -78,7 +90,6 @@ struct RootSteps {
 
     private mutating func proc(_ steps: inout StepList) {
         let attributes = MountAttribute.noSetuid | MountAttribute.noDevices | MountAttribute.noExecute
-        steps.folder("proc")
         steps.newFileSystem("proc", options: [], attributes: attributes, slot: .fresh, object: "/proc")
         steps.add(
             mis_step_attach, deed: "mounting proc at", object: "/proc", at: .slot(.root), path: "proc", slot: .fresh)
@@ -94,15 +105,14 @@ struct RootSteps {
                 attributes: attributes | MountAttribute.readOnly, flags: mis_flag_may_be_absent.rawValue)
         }
         for name in Self.maskedFiles { cover("proc/\(name)", "empty", &steps) }
-        steps.folder("\(Self.scratch)/void", mode: 0)
         for name in Self.maskedFolders { cover("proc/\(name)", "void", &steps) }
         made.insert("/proc")
     }
 
     private func cover(_ path: String, _ with: String, _ steps: inout StepList) {
         steps.add(
-            mis_step_bind, deed: "masking", object: "/\(path)", at: .slot(.root), path: path, source: .slot(.root),
-            sourcePath: "\(Self.scratch)/\(with)", attributes: MountAttribute.readOnly | MountAttribute.noExecute,
+            mis_step_bind, deed: "masking", object: "/\(path)", at: .slot(.root), path: path, source: .slot(.scratch),
+            sourcePath: with, attributes: MountAttribute.readOnly | MountAttribute.noExecute,
             flags: mis_flag_may_be_absent.rawValue)
     }
 
@@ -216,12 +226,10 @@ struct RootSteps {
             }
             steps.fileSystem("tmpfs", options: options, attributes: attributes, path: path)
         case .mask(let isFolder, let names): mask(mount, isFolder, names, attributes, &steps)
-        case .synthetic(let text):
-            let name = "\(Self.scratch)/\(Paths.lastName(mount.target))"
-            steps.file(name, text: text)
+        case .synthetic:
             steps.add(
                 mis_step_bind, deed: "laying our own over", object: mount.target, at: .slot(.root), path: path,
-                source: .slot(.root), sourcePath: name, attributes: attributes)
+                source: .slot(.scratch), sourcePath: Paths.lastName(mount.target), attributes: attributes)
         }
     }
 
@@ -234,7 +242,7 @@ struct RootSteps {
         guard isFolder else {
             steps.add(
                 mis_step_bind, deed: "masking", object: mount.target, at: .slot(.root), path: path,
-                source: .slot(.root), sourcePath: "\(Self.scratch)/\(mount.marked ? "seen" : "empty")",
+                source: .slot(.scratch), sourcePath: mount.marked ? "seen" : "empty",
                 attributes: attributes)
             return
         }
@@ -273,16 +281,6 @@ struct RootSteps {
                 steps.file(relative(decoy.path), mode: 0o444)
             }
         }
-    }
-
-    private func removeScratch(_ steps: inout StepList) {
-        // Binds keep the files alive; their names go, so that nothing of the set-up is left to be found.
-        steps.add(
-            mis_step_clear_directory, deed: "clearing", object: "the scratch folder", at: .slot(.root),
-            path: Self.scratch)
-        steps.add(
-            mis_step_remove_directory, deed: "removing", object: "the scratch folder", at: .slot(.root),
-            path: Self.scratch)
     }
 
     private func marks(_ steps: inout StepList) {

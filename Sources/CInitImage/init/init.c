@@ -26,6 +26,7 @@
 #define WCONTINUED 8
 #define SFD_FLAGS 02004000 /* SFD_NONBLOCK | SFD_CLOEXEC */
 #define MSG_NOSIGNAL 0x4000
+#define F_DUPFD_CLOEXEC 1030
 
 #define PATH_LENGTH 4096
 
@@ -188,7 +189,11 @@ static void __attribute__((noreturn, used)) start(long *stack) {
     raw5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     uint64_t all = ~0ull;
     raw4(__NR_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
-    int signals = (int)raw4(__NR_signalfd4, -1, &all, sizeof all, SFD_FLAGS);
+    /* Above every number the protocol speaks of, whichever of those are open. */
+    int low = (int)raw4(__NR_signalfd4, -1, &all, sizeof all, SFD_FLAGS);
+    int signals = (int)raw3(__NR_fcntl, low, F_DUPFD_CLOEXEC, mis_fd_terminal + 1);
+    if (signals != low)
+        raw1(__NR_close, low);
     raw0(__NR_setsid);
     if (has(options, MIS_INIT_TERMINAL))
         raw3(__NR_ioctl, mis_fd_terminal, TIOCSCTTY, 0);

@@ -50,10 +50,9 @@ enum mis_step_kind {
     mis_step_owner = 36,             /* place/path; number: uid, value: gid */
     mis_step_mask = 37,              /* number: the file mode creation mask */
     mis_step_node = 38,              /* place/path; number: mode with type, value: device */
-    mis_step_remove_directory = 39,  /* place/path */
-    mis_step_clear_directory = 40,   /* place/path: flat; names go */
-    mis_step_wait = 41,              /* until the launcher has everything else in place */
-    mis_step_execute = 42,           /* the init; data: struct mis_execution */
+    mis_step_wait = 39,              /* until the launcher has everything else in place */
+    mis_step_open = 40,              /* place/path -> slot, O_PATH */
+    mis_step_execute = 41,           /* the init; data: struct mis_execution */
 };
 
 enum mis_step_flags {
