@@ -101,7 +101,7 @@ def test_denials_are_in_record_and_report(make_sandbox, launcher: str) -> None:
     sandbox.write("config", "honest")
     result = sandbox.shell("cat .env; cat config; exit 0").ok()
     assert result.stdout == "honest"
-    assert "Permission denied" in result.stderr
+    assert "Operation not permitted" in result.stderr or "Permission denied" in result.stderr
     secret = str(sandbox.workspace / ".env")
     [denial] = [entry for entry in result.report["denials"] if entry["object"] == secret]
     assert set(denial) >= {"time", "operation", "object", "rule", "layer", "fix", "count"}
@@ -140,7 +140,7 @@ def test_secrets_are_masked_everywhere(sandbox: Sandbox) -> None:
         options=["--env", "DB_PASSWORD=dbsecretvalue", "--env", "GREETING=hello"],
     ).ok()  # fmt: skip
     assert "s3kr1tpass" in result.stdout, "the agent gets what it was given"
-    kept = "".join(path.read_text() for path in result.session.iterdir()) + result.report_file.read_text()
+    kept = "".join(path.read_text() for path in result.session.iterdir() if path.is_file()) + result.report_file.read_text()
     for secret in (*SECRETS.values(), "s3kr1tpass", "dbsecretvalue"):
         assert secret not in kept, secret
     assert "plainword" in kept and "GREETING=hello" in kept and "DB_PASSWORD=***" in kept

@@ -1,0 +1,249 @@
+"""Sandboxes come and go, and nothing stays: killed at any moment, a hundred at once, among orphans and floods."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from harness import Leftovers, Sandbox, cgroups, guardian, sandbox_init, wait_for
+
+# Forks as fast as it can: a killer that goes by lists never catches up with it.
+FORKER = "import os\nprint('begun', flush=True)\nwhile True:\n  if os.fork(): os._exit(0)\n"
+FOREST = (
+    "import os, time\nfor _ in range(40):\n  if not os.fork(): time.sleep(60)\nprint('begun', flush=True)\ntime.sleep(60)"
+)
+
+
+def begun(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout
+    assert process.stdout.readline() == b"begun\n", process.communicate()
+
+
+@pytest.mark.parametrize("launcher,times", [("user", 100), ("root", 100)])
+def test_supervisor_killed_at_any_moment(make_sandbox, leftovers: Leftovers, launcher: str, times: int) -> None:
+    """The moments are spread over a whole run, from the first instruction to after its end."""
+    sandbox = make_sandbox(launcher)
+    dice = random.Random(20260117)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    before = dict.fromkeys(("dead", "alive"), 0)
+    for number in range(times):
+        process = sandbox.start("/bin/sleep", "0.05", options=["-q"], **quiet)
+        # Most of what can go wrong happens in the first milliseconds.
+        time.sleep(dice.uniform(0, 0.02 if number % 3 else 0.1))
+        before["alive" if process.poll() is None else "dead"] += 1
+        process.kill()
+        process.wait()
+        leftovers.none_within(2)
+    assert before["alive"] > times / 2, f"the kills came too late: {before}"
+
+
+@pytest.mark.parametrize("agent", [FORKER, FOREST])
+def test_supervisor_killed_with_a_busy_agent(sandbox: Sandbox, leftovers: Leftovers, agent: str) -> None:
+    for pause in (0, 0.05, 0.3):
+        process = sandbox.start("/usr/bin/python3", "-c", agent)
+        begun(process)
+        time.sleep(pause)
+        process.kill()
+        process.wait()
+        leftovers.none_within(2)
+
+
+def test_supervisor_and_pid_1_killed(sandbox: Sandbox, leftovers: Leftovers) -> None:
+    process = sandbox.start("/usr/bin/python3", "-c", FOREST)
+    begun(process)
+    init = sandbox_init(process.pid)
+    process.kill()
+    os.kill(init, signal.SIGKILL)
+    process.wait()
+    leftovers.none_within(2)
+
+
+def test_guardian_killed(sandbox: Sandbox, leftovers: Leftovers) -> None:
+    process = sandbox.start("/usr/bin/python3", "-c", FOREST)
+    begun(process)
+    os.kill(guardian(process.pid), signal.SIGKILL)
+    assert process.wait(5) == 123
+    leftovers.none_within(1)
+
+
+def test_stopped_supervisor_killed(sandbox: Sandbox, leftovers: Leftovers) -> None:
+    process = sandbox.start("/usr/bin/python3", "-c", FOREST)
+    begun(process)
+    process.send_signal(signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    leftovers.none_within(2)
+
+
+def test_killed_by_group(sandbox: Sandbox, leftovers: Leftovers) -> None:
+    """As a CI runner or `timeout -k` does it: the whole process group at once."""
+    process = sandbox.start("/usr/bin/python3", "-c", FOREST, start_new_session=True)
+    begun(process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    leftovers.none_within(2)
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT", "USR1", "USR2"])
+def test_signals_are_forwarded(sandbox: Sandbox, name: str) -> None:
+    script = f"trap 'echo got {name}; exit 9' {name}; echo begun; while :; do sleep 0.05; done"
+    process = sandbox.start("/bin/bash", "-c", script)
+    begun(process)
+    process.send_signal(signal.Signals[f"SIG{name}"])
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (9, f"got {name}\n".encode())
+
+
+def test_signal_that_is_not_caught(sandbox: Sandbox) -> None:
+    process = sandbox.start("/bin/sh", "-c", "echo begun; exec sleep 30")
+    begun(process)
+    process.terminate()
+    assert process.wait(10) == 143
+
+
+def test_background_jobs_end_with_the_main_command(sandbox: Sandbox, leftovers: Leftovers) -> None:
+    script = "sleep 60 & (setsid sleep 61 >/dev/null 2>&1 &) ; (trap '' TERM HUP; sleep 62) & echo main; exit 4"
+    result = sandbox.shell(script, timeout=15)
+    assert (result.status, result.stdout) == (4, "main\n")
+    assert result.seconds < 5
+    leftovers.none_within(1)
+
+
+def test_the_agent_closes_everything_and_goes_on(user: Sandbox) -> None:
+    """Closed streams are no end of the run: its last process is."""
+    script = "exec >&- 2>&- <&-; sleep 1; echo late > late"
+    process = user.start("/bin/sh", "-c", script)
+    assert process.wait(10) == 0
+    assert (user.workspace / "late").read_text() == "late\n"
+
+
+def test_a_hundred_at_once(make_sandbox, leftovers: Leftovers) -> None:
+    sandboxes = [make_sandbox(launcher) for launcher in ("user", "root")]
+    before = len(cgroups())
+    runs = [
+        (number, sandboxes[number % 2].start("/bin/sh", "-c", f"echo {number} > {number}; sleep 3; cat {number}; exit {number}",
+                                              options=["-q"]))
+        for number in range(100)
+    ]  # fmt: skip
+    for number, process in runs:
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (number, f"{number}\n".encode(), b"")
+    leftovers.none_within(2)
+    assert len(cgroups()) <= before
+    for sandbox in sandboxes:
+        assert len(list((sandbox.state / "sessions").iterdir())) == 50
+
+
+def test_the_next_run_removes_what_a_dead_one_left(root: Sandbox) -> None:
+    known = cgroups()
+    process = root.start("/bin/sh", "-c", "echo begun; exec sleep 60")
+    begun(process)
+    left = {folder for folder in cgroups() - known if f"mis-{process.pid}-" in folder}
+    assert left, "as root each run has cgroups"
+    watcher = guardian(process.pid)
+    # Stopped first: neither is to see the other die.
+    for pid in (process.pid, watcher):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in (watcher, process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not Path(f"/proc/{process.pid}").exists(), "its end")
+    root.run("/bin/true").ok()
+    assert not left & cgroups()
+
+
+def test_a_living_run_is_not_taken_for_a_dead_one(root: Sandbox) -> None:
+    process = root.start("/bin/sh", "-c", "echo begun; sleep 1; echo alive")
+    begun(process)
+    for _ in range(3):
+        root.run("/bin/true").ok()
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (0, b"alive\n")
+
+
+def test_orphans_are_reaped(sandbox: Sandbox) -> None:
+    """3,000 processes whose parent is gone, under a limit of 512 at a time: zombies would use it up."""
+    script = (
+        "import os, time\n"
+        "for _ in range(3000):\n"
+        "  if not (child := os.fork()):\n"
+        "    if not os.fork(): pass\n"
+        "    os._exit(0)\n"
+        "  os.waitpid(child, 0)\n"
+        "time.sleep(0.3)\n"
+        "print(sum(1 for name in os.listdir('/proc') if name.isdigit()))\n"
+    )
+    result = sandbox.run("/usr/bin/python3", "-c", script, timeout=60).ok()
+    assert int(result.stdout) <= 3
+
+
+def peak(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_flood_and_a_slow_reader(user: Sandbox, terminal: bool) -> None:
+    """What nobody reads stays with the agent, which waits."""
+    amount = 200 << 20 if not terminal else 8 << 20
+    near, far = os.openpty() if terminal else os.pipe()
+    stream = {"stdin": far, "stdout": far} if terminal else {"stdout": far}
+    process = user.start("/usr/bin/head", "-c", str(amount), "/dev/zero", options=["-q"], **stream)
+    os.close(far)
+    time.sleep(0.5)
+    read, highest = 0, 0
+    while True:
+        try:
+            data = os.read(near, 1 << 20)
+        except OSError:
+            break
+        if not data:
+            break
+        read += len(data)
+        if read < 1 << 20:
+            time.sleep(0.01)
+        highest = max(highest, peak(process.pid) if process.poll() is None else 0)
+    os.close(near)
+    assert process.wait(10) == 0
+    assert read == amount
+    assert 0 < highest < 64 << 20
+
+
+def test_a_reader_that_goes_away(sandbox: Sandbox) -> None:
+    process = sandbox.start("/usr/bin/yes")
+    assert process.stdout
+    process.stdout.read(100)
+    process.stdout.close()
+    assert process.wait(10) == 128 + signal.SIGPIPE
+
+
+def test_memory_of_a_supervisor_at_rest(root: Sandbox) -> None:
+    process = root.start("/bin/sh", "-c", "echo begun; exec sleep 30")
+    begun(process)
+    time.sleep(0.2)
+    assert peak(process.pid) < 16 << 20
+
+
+def test_no_descriptor_of_mis_inside(sandbox: Sandbox) -> None:
+    """Inherited ones of the caller neither, marked for closing or not."""
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    process = sandbox.start("/bin/sh", "-c", "ls /proc/self/fd", pass_fds=[writer], close_fds=True)
+    out, _ = process.communicate(timeout=10)
+    os.close(reader)
+    os.close(writer)
+    # 3 is the reasoning pipe, 4 is ls's own.
+    assert out.split() == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_two_runs_do_not_see_each_other(sandbox: Sandbox) -> None:
+    first = sandbox.start("/bin/sh", "-c", "echo begun; exec sleep 30.123")
+    begun(first)
+    result = sandbox.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; kill -9 -1; echo done").ok()
+    assert "30.123" not in result.stdout
+    assert first.poll() is None
