@@ -129,7 +129,7 @@ class Result:
     def refused(self, *words: str) -> "Result":
         """A set-up failure: status 125, and one clear line with these words in it."""
         assert self.status == 125, f"status {self.status}, not 125\n{self.stdout[-2000:]}\n{self.stderr[-4000:]}"
-        lines = [line for line in self.stderr.splitlines() if not line.startswith("mis: tier ")]
+        lines = [line for line in self.stderr.splitlines() if ", session " not in line]
         assert lines and all(line.startswith("mis: ") for line in lines), f"not lines of mis's own: {lines}"
         for word in words:
             assert word in self.stderr, f"{word!r} is not in: {self.stderr}"
