@@ -3,8 +3,9 @@
  *     start_timer ROUNDS FILTER :: COMMAND ARG... :: COMMAND ARG... ...
  *
  * Runs each command once a round, in an order that turns with the round, so that a slow moment of the machine meets all
- * of them. Prints a line a round: the nanoseconds of each command, in the order they were given. FILTER is opened as
- * descriptor 9 of every command (for bwrap --seccomp 9). The first eight rounds are not printed. */
+ * of them. Prints a line a round: for each command, in the order they were given, the nanoseconds it took and those it
+ * kept a processor busy with all it waited for, as WALL:BUSY. FILTER is opened as descriptor 9 of every command (for
+ * bwrap --seccomp 9). The first eight rounds are not printed. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,7 +32,15 @@ static void die(const char *doing, const char *object) {
     exit(1);
 }
 
-static uint64_t once(char **command, const char *filter, int null) {
+struct sample {
+    uint64_t wall, busy;
+};
+
+static uint64_t nanoseconds(struct timeval time) {
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_usec * 1000u;
+}
+
+static struct sample once(char **command, const char *filter, int null) {
     uint64_t start = now();
     /* vfork, as a shell's or an agent's posix_spawn does: the price of copying this process's tables is not mis's. */
     pid_t child = vfork();
@@ -48,7 +58,8 @@ static uint64_t once(char **command, const char *filter, int null) {
     if (child < 0)
         die("starting", command[0]);
     int status = 0;
-    while (waitpid(child, &status, 0) < 0)
+    struct rusage used;
+    while (wait4(child, &status, 0, &used) < 0)
         if (errno != EINTR)
             die("waiting for", command[0]);
     uint64_t end = now();
@@ -56,7 +67,7 @@ static uint64_t once(char **command, const char *filter, int null) {
         fprintf(stderr, "start_timer: %s ended with wait status 0x%x\n", command[0], (unsigned)status);
         exit(1);
     }
-    return end - start;
+    return (struct sample){end - start, nanoseconds(used.ru_utime) + nanoseconds(used.ru_stime)};
 }
 
 int main(int count, char **arguments) {
@@ -77,15 +88,16 @@ int main(int count, char **arguments) {
     if (null < 0 || number == 0)
         return 64;
     for (long round = -WARM_UP; round < rounds; round++) {
-        uint64_t times[MAXIMUM];
+        struct sample samples[MAXIMUM];
         for (int turn = 0; turn < number; turn++) {
             int which = (int)((turn + round + WARM_UP) % number);
-            times[which] = once(commands[which], arguments[2], null);
+            samples[which] = once(commands[which], arguments[2], null);
         }
         if (round < 0)
             continue;
         for (int which = 0; which < number; which++)
-            printf(which ? " %llu" : "%llu", (unsigned long long)times[which]);
+            printf("%s%llu:%llu", which ? " " : "", (unsigned long long)samples[which].wall,
+                   (unsigned long long)samples[which].busy);
         putchar('\n');
     }
     return 0;
