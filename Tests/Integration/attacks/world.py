@@ -80,6 +80,8 @@ class World:
             f"root:x:0:0::/root:/bin/sh\nattack:x:{USER}:{USER}::{self.home}:/bin/sh\n")
         os.mknod(self.ws / "device", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         (self.ws / "device").chmod(0o666)
+        for folder in (self.ro, self.ws, self.ws / "deny-folder"):
+            shutil.copy2("/bin/true", folder / "true")
         for path in [self.ws, self.home, self.ro, self.state, *self.ws.rglob("*"), *self.home.rglob("*"),
                      *self.ro.rglob("*")]:
             os.chown(path, USER, USER, follow_symlinks=False)
@@ -118,6 +120,8 @@ class World:
             "ro": self.ro, "token": self.token, "host_tmp": self.host_tmp, "root": self.root,
             "denied": self.ws / "denied.txt", "mountpoint": self.ws / "mountpoint", "user": USER, "setuid": self.ws / "become",
             "capable": self.ws / "capable", "group_file": self.ws / "disk-group.txt",
+            "pid": self.neighbour.pid if self.neighbour else 0, "unlisted": self.ro / "true",
+            "listed": self.ws / "true", "denied_program": self.ws / "deny-folder" / "true",
         }
         return [f"{name}={value}" for name, value in values.items()] + [
             argument.format(**values) for argument in case.arguments]
