@@ -32,15 +32,10 @@ def compiled(name: str, *libraries: str) -> Path:
     if not program.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         made = Path(f"{program}.{os.getpid()}")
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-std=gnu2x" if gnu2x() else "-std=gnu17", "-o", made,
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-std=gnu2x", "-o", made,
                         source, *(f"-l{library}" for library in libraries)], check=True)
         made.rename(program)
     return program
-
-
-def gnu2x() -> bool:
-    return subprocess.run(["gcc", "-std=gnu2x", "-x", "c", "-fsyntax-only", "/dev/null"],
-                          capture_output=True).returncode == 0
 
 
 def as_ordinary_user() -> list[str]:
