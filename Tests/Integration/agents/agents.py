@@ -75,13 +75,15 @@ def claude_call(world: World, step: Step) -> ToolCall:
 
 
 def claude_settle(world: World, url: str) -> None:
-    """As after the first start: questions about theme, key and trust have been answered."""
+    """As after the first start: questions about theme, key, trust and the mode without questions are answered."""
     (world.home / ".claude.json").write_text(json.dumps({
         "hasCompletedOnboarding": True, "theme": "dark",
         "customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []},
-        "bypassPermissionsModeAccepted": True,
         "projects": {str(world.workspace): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
     }))
+    # Where it would note the last of these answers itself, which the profile protects: hooks stand there too.
+    (world.home / ".claude").mkdir()
+    (world.home / ".claude/settings.json").write_text('{"skipDangerousModePermissionPrompt": true}\n')
 
 
 # Its own questions are off, as with Codex: the sandbox around it is the one under test. It refuses that as uid 0, which

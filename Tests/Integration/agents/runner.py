@@ -40,9 +40,13 @@ class Wrapper:
     def prefix(self, world: World, installed: Installed) -> list[str]:
         if self.mis is None:
             return []
-        shown = [argument for path in installed.needs for argument in ("--ro", path)]
-        return [self.mis, "run", "-p", "agent", "--net", "host", "-w", str(world.workspace),
-                "--report", str(world.root / "report.json"), *shown, "--"]
+        # The built-in profile, and where this machine has the agent: what a user writes whose programs are elsewhere.
+        profile = world.root / "agent.toml"
+        profile.write_text(f'name = "agent"\nextends = ["agent"]\n[filesystem]\n'
+                           f"read = {json.dumps(installed.needs)}\nexecute = {json.dumps(installed.needs)}\n")
+        profile.chmod(0o644)
+        return [self.mis, "run", "-p", str(profile), "--net", "host", "-w", str(world.workspace),
+                "--report", str(world.root / "report.json"), "--"]
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,15 @@ REFUSED = re.compile("Permission denied|Operation not permitted|No such file or 
 
 HOOK = ".git/hooks/post-checkout"
 
-# Which refusals the kernel tells of, by tier. A read-only mount refuses before fanotify is asked, so that an existing
-# protected file's refusal is seen by the agent alone; Landlock without root tells of nothing. What is watched for and
-# moved aside is told of in every tier.
-TOLD = {
-    "bpf": ("key", HOOK, ".git/config", MCP_JSON.path),
-    "fanotify": ("key", MCP_JSON.path),
-    "landlock": (MCP_JSON.path,),
-}
+# What is refused in each run, and all of it: an honest agent is refused nothing.
+KEY = "../../.ssh/id_ed25519"
+REFUSALS = {KEY, HOOK, ".git/config", MCP_JSON.path}
+# Which layers may tell of it. Mounts refuse, and the system call's notification tells; what is made by a way that no
+# notification sees is moved aside by the watch.
+LAYERS = {KEY: {"fanotify"}, HOOK: {"mount"}, ".git/config": {"mount"}, MCP_JSON.path: {"mount", "watch"}}
+RULES = {KEY: "~/.ssh", HOOK: "${GIT_COMMON_DIR}/hooks", ".git/config": "${GIT_COMMON_DIR}/config",
+         MCP_JSON.path: "${WORKSPACE}/.mcp.json"}
+OPERATIONS = {KEY: {"open"}, HOOK: {"create"}, ".git/config": {"rename"}, MCP_JSON.path: {"create", "rename"}}
 
 
 @pytest.fixture(params=[(name, wrapped) for name in NAMES for wrapped in (False, True)],
@@ -146,10 +147,31 @@ def test_the_report_agrees(wrapped: Run) -> None:
 
 def test_the_report_names_each_denial_with_rule_and_fix(wrapped: Run) -> None:
     assert wrapped.report is not None, wrapped.explain()
-    denials = {denial["object"]: denial for denial in wrapped.report["denials"]}
-    for told in TOLD[wrapped.report["tier"]]:
-        path = str(wrapped.world.key if told == "key" else wrapped.world.workspace / told)
-        assert path in denials, f"{path} not among {sorted(denials)}\n{wrapped.explain()}"
-        for field in ("time", "operation", "rule", "layer", "fix"):
-            assert denials[path][field], denials[path]
-    assert wrapped.report["verdicts"]["deny"] >= len(TOLD[wrapped.report["tier"]])
+    assert wrapped.report["tier"] == "fanotify"
+    denials = {os.path.relpath(d["object"], wrapped.world.workspace): d for d in wrapped.report["denials"]}
+    for told in REFUSALS:
+        denial = denials.get(told)
+        assert denial, f"{told} not among {sorted(denials)}\n{wrapped.explain()}"
+        assert denial["layer"] in LAYERS[told], denial
+        assert denial["operation"] in OPERATIONS[told], denial
+        assert denial["time"], denial
+        # The rule that decided, and it is that rule which the fix is about.
+        rule = RULES[told]
+        assert f'"{rule}"' in denial["rule"], denial
+        assert rule in denial["fix"], denial
+    assert wrapped.report["verdicts"]["deny"] >= len(REFUSALS)
+
+
+def test_the_honest_part_is_refused_nothing(wrapped: Run) -> None:
+    assert wrapped.report is not None, wrapped.explain()
+    denied = {os.path.relpath(d["object"], wrapped.world.workspace) for d in wrapped.report["denials"]}
+    assert denied - REFUSALS == set(), wrapped.explain()
+    for denial in wrapped.report["denials"]:
+        assert denial["operation"] in OPERATIONS[os.path.relpath(denial["object"], wrapped.world.workspace)], denial
+    assert wrapped.report["unenforced"] == []
+
+
+def test_the_user_is_told(wrapped: Run) -> None:
+    """The first few denials are on stderr when the run is over, the rest is counted."""
+    assert f"mis: denied open {wrapped.world.key}" in wrapped.stderr, wrapped.explain()
+    assert "to allow it:" in wrapped.stderr
