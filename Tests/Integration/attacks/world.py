@@ -63,7 +63,8 @@ class World:
     def make(self) -> None:
         for folder in (self.ws, self.home, self.hidden, self.ro, self.state, self.ro / "empty", self.ws / "mountpoint"):
             folder.mkdir(parents=True, exist_ok=True)
-        for path in (self.hidden / "secret.txt", self.ws / "denied.txt", self.host_tmp, self.ws / "deny-folder" / "a"):
+        for path in (self.hidden / "secret.txt", self.ws / "denied.txt", self.host_tmp, self.ws / "deny-folder" / "a",
+                     self.ws / ".env", self.ws / "below" / ".env"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.token)
             path.chmod(0o666)
@@ -185,6 +186,11 @@ class World:
         self.neighbour = subprocess.Popen(
             [self.here(self.program("neighbour")), self.token], env={"ATTACK_SECRET": self.token}, user=USER,
             group=USER, extra_groups=[], stdin=subprocess.DEVNULL)
+
+    @staticmethod
+    def writable(folder: pathlib.Path) -> None:
+        """For whoever starts a sandbox."""
+        os.chown(folder, USER, USER)
 
     # Without the sandbox
 
