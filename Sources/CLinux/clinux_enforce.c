@@ -101,7 +101,6 @@ int clinux_next_opened(struct clinux_event_reader *reader, struct clinux_opened 
     opened->inode = status.st_ino;
     opened->device_major = major(status.st_dev);
     opened->device_minor = minor(status.st_dev);
-    opened->changed = status.st_ctim.tv_sec * 1000000000ll + status.st_ctim.tv_nsec;
     ssize_t length = clinux_descriptor_path(0, event->fd, opened->path, sizeof opened->path);
     if (length < 0)
         opened->error = errno;
@@ -139,8 +138,16 @@ int clinux_blocked_call(pid_t thread, struct clinux_call *call) {
     char text[256];
     if (thread <= 0)
         return errno = ESRCH, -1;
-    if (read_proc(thread, "syscall", text, sizeof text) < 0)
-        return -1;
+    /* The event is queued before its thread sleeps: until then the kernel calls it running. It will sleep until it
+     * is answered, so a moment's patience always ends; a thread that is gone ends it too. */
+    for (int attempt = 0;; attempt++) {
+        if (read_proc(thread, "syscall", text, sizeof text) < 0)
+            return -1;
+        if (text[0] != 'r' || attempt == 400)
+            break;
+        struct timespec moment = {0, 50000};
+        nanosleep(&moment, NULL);
+    }
     /* "running\n", "-1 0x... 0x...\n" outside a call, or number and six arguments, stack and instruction pointer. */
     char *at = text, *end;
     call->number = strtoll(at, &end, 10);
@@ -417,45 +424,132 @@ int clinux_epoll_add(int epoll, int fd) {
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-int clinux_open_by_handle(int mount, uint32_t type, const void *bytes, uint32_t size, int flags) {
+int clinux_open_by_handle(int mount, const struct clinux_handle *handle, int flags) {
     union {
         struct file_handle handle;
-        uint8_t room[sizeof(struct file_handle) + 128];
+        uint8_t room[sizeof(struct file_handle) + sizeof handle->bytes];
     } copy;
-    if (size > 128)
+    if (handle->size == 0 || handle->size > sizeof handle->bytes)
         return errno = EINVAL, -1;
-    copy.handle.handle_bytes = size;
-    copy.handle.handle_type = (int)type;
-    memcpy(copy.handle.f_handle, bytes, size);
+    copy.handle.handle_bytes = handle->size;
+    copy.handle.handle_type = (int)handle->type;
+    memcpy(copy.handle.f_handle, handle->bytes, handle->size);
     return open_by_handle_at(mount, &copy.handle, flags | O_CLOEXEC);
 }
 
-/* Takes a struct fanotify_event_info_fid apart; `name` may be NULL. Returns 0 when it does not fit. */
-static int take_fid(const uint8_t *record, uint32_t size, uint32_t *type, uint8_t *handle, uint32_t *handle_size,
-                    uint8_t *name, uint32_t *name_length, int32_t file_system[2]) {
-    /* header (4), fsid (8), then struct file_handle: bytes (4), type (4), handle; then the name, NUL-terminated. */
-    if (size < 20)
-        return 0;
-    uint32_t bytes, kind;
-    memcpy(&bytes, record + 12, 4);
-    memcpy(&kind, record + 16, 4);
-    if (bytes > 128 || bytes > size - 20)
-        return 0;
-    memcpy(handle, record + 20, bytes);
-    *handle_size = bytes;
-    *type = kind;
-    if (file_system)
-        memcpy(file_system, record + 4, 8);
-    if (name) {
-        const uint8_t *text = record + 20 + bytes;
-        size_t room = size - 20 - bytes;
-        size_t length = strnlen((const char *)text, room);
-        if (length > 255)
-            return 0;
-        memcpy(name, text, length);
-        *name_length = (uint32_t)length;
+/* Lists a folder once: the kernel takes its lock, which whoever renames in it holds until his event is queued. */
+static int wait_for_folder(struct clinux_listed_folders *listed, int root, const char *path) {
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    int folder = (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
+    if (folder < 0)
+        return -1;
+    struct timespec now;
+    struct stat status;
+    char entries[512];
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    long result = syscall(SYS_getdents64, folder, entries, sizeof entries);
+    int error = errno;
+    if (result >= 0 && fstat(folder, &status) == 0) {
+        size_t slot = status.st_ino % (sizeof listed->entries / sizeof listed->entries[0]);
+        listed->entries[slot].device = status.st_dev;
+        listed->entries[slot].inode = status.st_ino;
+        listed->entries[slot].time = now.tv_sec * 1000000000ll + now.tv_nsec;
     }
-    return 1;
+    close(folder);
+    errno = error;
+    return result < 0 ? -1 : 0;
+}
+
+/* When a folder was last listed; 0: it is not known. */
+static int64_t last_listing(const struct clinux_listed_folders *listed, dev_t device, uint64_t inode) {
+    size_t slot = inode % (sizeof listed->entries / sizeof listed->entries[0]);
+    if (listed->entries[slot].inode != inode || listed->entries[slot].device != device)
+        return 0;
+    return listed->entries[slot].time;
+}
+
+int clinux_wait_for_renames(struct clinux_listed_folders *listed, int root, const uint8_t *path, size_t length,
+                            int64_t threshold) {
+    char text[clinux_path_size];
+    struct stat folder;
+    if (length >= sizeof text)
+        return errno = ENAMETOOLONG, -1;
+    if (fstat(root, &folder) < 0)
+        return -1;
+    int waited = 0;
+    size_t end = 0;
+    while (end < length) {
+        size_t start = end;
+        while (end < length && path[end] != '/')
+            end++;
+        memcpy(text, path, end);
+        text[end] = 0;
+        struct stat status;
+        int found = fstatat(root, text, &status, AT_SYMLINK_NOFOLLOW);
+        if (found < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+            return -1;
+        int settled = 0;
+        if (found == 0 && !S_ISLNK(status.st_mode)) {
+            int64_t changed = status.st_ctim.tv_sec * 1000000000ll + status.st_ctim.tv_nsec;
+            /* A rename sets the time with the lock in hand: a listing begun later waited for its end. */
+            settled = changed < threshold || changed < last_listing(listed, folder.st_dev, folder.st_ino);
+        }
+        if (!settled) {
+            text[start ? start - 1 : 0] = 0;
+            if (wait_for_folder(listed, root, text) < 0)
+                return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV ? 1 : -1;
+            waited = 1;
+        }
+        if (found < 0)
+            return 1;
+        folder = status;
+        end++;
+    }
+    return waited;
+}
+
+int clinux_shares_pid_namespace(pid_t process) {
+    static char own[64]; /* never changes: written alike by whoever comes first */
+    char name[64], other[64];
+    if (process <= 0)
+        return -1;
+    if (!own[0]) {
+        ssize_t length = readlink("/proc/self/ns/pid", other, sizeof other - 1);
+        if (length <= 0)
+            return -1;
+        other[length] = 0;
+        memcpy(own, other, sizeof own);
+    }
+    proc_name(name, process, "ns/pid", -1);
+    ssize_t length = readlink(name, other, sizeof other - 1);
+    if (length <= 0)
+        return -1;
+    other[length] = 0;
+    return strcmp(own, other) == 0;
+}
+
+/* Takes a struct fanotify_event_info_fid apart; `name` may be NULL. */
+static void take_fid(const uint8_t *record, uint32_t size, struct clinux_handle *handle, uint8_t *name,
+                     uint32_t *name_length) {
+    /* header (4), fsid (8), then struct file_handle: bytes (4), type (4), handle; then the name, NUL-terminated. */
+    uint32_t bytes;
+    if (size < 20)
+        return;
+    memcpy(&bytes, record + 12, 4);
+    if (bytes > sizeof handle->bytes || bytes > size - 20)
+        return;
+    handle->size = bytes;
+    memcpy(&handle->type, record + 16, 4);
+    memcpy(handle->bytes, record + 20, bytes);
+    if (!name)
+        return;
+    const char *text = (const char *)record + 20 + bytes;
+    size_t length = strnlen(text, size - 20 - bytes);
+    if (length > 255)
+        return;
+    memcpy(name, text, length);
+    *name_length = (uint32_t)length;
 }
 
 int clinux_next_name(struct clinux_event_reader *reader, struct clinux_name_event *event) {
@@ -465,26 +559,23 @@ int clinux_next_name(struct clinux_event_reader *reader, struct clinux_name_even
         return result;
     event->mask = found->mask;
     event->process = found->pid;
-    event->length = event->old_length = event->target_size = event->folder_size = 0;
+    event->length = event->old_length = event->target.size = event->folder.size = event->old_folder.size = 0;
     const uint8_t *at = (const uint8_t *)found + found->metadata_len, *end = (const uint8_t *)found + found->event_len;
     while (end - at >= 4) {
         uint16_t size;
         memcpy(&size, at + 2, 2);
         if (size < 4 || size > end - at)
             break;
-        uint8_t ignored[128];
-        uint32_t ignored_type, ignored_size;
         switch (at[0]) {
         case FAN_EVENT_INFO_TYPE_DFID_NAME:
         case FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
-            take_fid(at, size, &event->folder_type, event->folder, &event->folder_size, event->name, &event->length,
-                     event->file_system);
+            take_fid(at, size, &event->folder, event->name, &event->length);
             break;
         case FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
-            take_fid(at, size, &ignored_type, ignored, &ignored_size, event->old_name, &event->old_length, NULL);
+            take_fid(at, size, &event->old_folder, event->old_name, &event->old_length);
             break;
         case FAN_EVENT_INFO_TYPE_FID:
-            take_fid(at, size, &event->target_type, event->target, &event->target_size, NULL, NULL, NULL);
+            take_fid(at, size, &event->target, NULL, NULL);
             break;
         }
         at += size;

@@ -99,6 +99,15 @@ struct EntryName: Hashable, Sendable {
             }
         }
     }
+
+    /// renameat2(2) with RENAME_NOREPLACE.
+    func renameWithoutReplacing(in folder: Int32, to other: EntryName, in otherFolder: Int32) throws(Errno) {
+        try kernel {
+            unsafe withCString { name in
+                unsafe other.withCString { unsafe clinux_rename_no_replace(folder, name, otherFolder, $0) }
+            }
+        }
+    }
 }
 
 /// Names in an open folder, without `.` and `..`; at most `limit`.

@@ -26,6 +26,11 @@ public import LinuxSystem
 ///   shared mapping outside does not.)
 /// - The mark is evictable: it pins no inode in memory, and goes with it.
 ///
+/// ## What must not be possible inside
+/// Marks belong to a mount. A new mount namespace (`unshare(CLONE_NEWNS)`, which `nested = true` lifts) holds copies of
+/// all mounts, without marks: whoever makes one is not asked about any more. What is masked or read-only stays so. So
+/// with `nested`, name patterns and denied objects' other names are not enforced by this tier, which must be told.
+///
 /// ## What the supervisor must not do
 /// The supervisor's thread is the one that answers. If it opens anything through a marked mount (below
 /// `/proc/PID/root` or `/proc/PID/cwd` of a process inside, or by a descriptor of one of these mounts) it waits for
@@ -171,11 +176,10 @@ public final class FanotifyArbiter {
             let second = judge(path.extracting(first: length), operation)
             guard case .allow = second else { return second }
         }
-        if let names,
-            let rule = names.ruleTaken(
-                from: events.identity, isFolder: kind == mode_t(S_IFDIR), changed: events.changed, event: events.event)
-        {
-            return .deny(operation: operation, .rule(rule))
+        switch names?.taken(events.identity, path: path, event: events.event) ?? .none {
+        case .none: break
+        case .denied(let rule): return .deny(operation: operation, .rule(rule))
+        case .undecidable: return .deny(operation: operation, .undecidable("folders on the way keep being renamed"))
         }
         return .allow(isSettled: false, isTraced: isTraced)
     }

@@ -44,8 +44,6 @@ import LinuxSystem
     /// S_IFREG...
     var kind: mode_t { unsafe mode_t(opened.pointee.mode) & mode_t(S_IFMT) }
     var links: UInt64 { unsafe opened.pointee.links }
-    /// Nanoseconds since 1970.
-    var changed: Int64 { unsafe opened.pointee.changed }
 
     var identity: ObjectIdentity {
         unsafe ObjectIdentity(

@@ -47,9 +47,19 @@ public protocol PathDecider: AnyObject {
 
 /// Knows which objects once had a name that a pattern denies, and were renamed away from it.
 public protocol TakenNames: AnyObject {
-    /// The denying rule; `nil`: the object never had such a name, as far as can be told.
     /// - Parameters:
-    ///   - changed: the object's change time, nanoseconds since 1970; a rename sets it.
-    ///   - event: a descriptor of the object.
-    func ruleTaken(from identity: ObjectIdentity, isFolder: Bool, changed: Int64, event: Int32) -> Int32?
+    ///   - identity: the object about to be opened.
+    ///   - path: where it lies, as seen inside.
+    ///   - event: a descriptor of it.
+    func taken(_ identity: ObjectIdentity, path: borrowing Span<UInt8>, event: Int32) -> TakenName
+}
+
+/// What is known of an object's former names.
+public enum TakenName: Sendable, Equatable {
+    /// None was denied.
+    case none
+    /// One was, by this rule.
+    case denied(Int32)
+    /// Somebody keeps renaming on the way to it.
+    case undecidable
 }

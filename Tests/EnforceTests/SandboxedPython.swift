@@ -50,6 +50,14 @@ final class SandboxedPython {
         os.chdir("/")
         check(libc.umount2(b"/.old", 2))
         os.rmdir("/.old")
+        if os.environ.get("OWN_PIDS"):
+            check(libc.unshare(0x20000000))
+            child = os.fork()
+            if child:
+                os.close(0)
+                os.close(1)
+                os._exit(os.waitpid(child, 0)[1] != 0)
+            libc.prctl(1, signal.SIGKILL)
         def read(path):
             with open(path, "rb", buffering=0) as f:
                 return f.read().decode("latin-1")
@@ -99,7 +107,7 @@ final class SandboxedPython {
         """#
 
     /// Throws when the set-up failed.
-    init(base: String, mounts: [Mount]) throws {
+    init(base: String, mounts: [Mount], ownPids: Bool = false) throws {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
         process.arguments =
             ["-c", Self.script, base] + mounts.map { "\($0.path)|\($0.readOnly ? "ro" : "rw")" }
@@ -110,6 +118,7 @@ final class SandboxedPython {
         input = FileHandle(fileDescriptor: pair[0], closeOnDealloc: true)
         process.standardInput = FileHandle(fileDescriptor: pair[1], closeOnDealloc: true)
         process.standardOutput = output
+        process.environment = ownPids ? ["OWN_PIDS": "1"] : [:]
         try process.run()
         let first = nextLine()
         guard first == "ready" else { throw Failure(said: first) }

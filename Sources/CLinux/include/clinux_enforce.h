@@ -41,7 +41,6 @@ struct clinux_opened {
     uint64_t links; /* st_nlink */
     uint64_t inode;
     uint32_t device_major, device_minor;
-    int64_t changed; /* st_ctim, nanoseconds */
     uint32_t length; /* of path; no NUL counted */
     uint8_t path[clinux_path_size];
 };
@@ -145,19 +144,40 @@ int clinux_timer_arm(int timer, uint64_t nanoseconds);
 /* epoll_ctl(EPOLL_CTL_ADD, EPOLLIN). */
 int clinux_epoll_add(int epoll, int fd);
 
+/* A file handle, as events carry it. */
+struct clinux_handle {
+    uint32_t size; /* 0: none */
+    uint32_t type;
+    uint8_t bytes[128];
+};
+
 /* name_to_handle_at's counterpart, for handles the kernel gave with an event. */
-int clinux_open_by_handle(int mount, uint32_t type, const void *_Nonnull bytes, uint32_t size, int flags);
+int clinux_open_by_handle(int mount, const struct clinux_handle *_Nonnull handle, int flags);
+
+/* Folders that were listed, and when: whoever renamed something in them before has his event queued. */
+struct clinux_listed_folders {
+    struct {
+        uint64_t device, inode;
+        int64_t time; /* CLOCK_REALTIME_COARSE, as ctime is, before the listing */
+    } entries[256];
+};
+
+/* Whether anything on the way from `root` to `path` (relative to it, no `..`) changed its name since `threshold`
+ * (nanoseconds since 1970), or cannot be told not to have. For each such place its folder is listed, which waits for
+ * whoever is changing a name there right now: afterwards his event is in its queue. 0: nothing; 1: something, waited
+ * for; -1: errno. */
+int clinux_wait_for_renames(struct clinux_listed_folders *_Nonnull listed, int root, const uint8_t *_Nonnull path,
+                            size_t length, int64_t threshold);
+/* 1: the process is in our pid namespace; 0: in another; -1: it cannot be told. */
+int clinux_shares_pid_namespace(pid_t process);
 
 /* One change of a name, from a group with FAN_REPORT_DFID_NAME_TARGET. */
 struct clinux_name_event {
     uint64_t mask;
     int32_t process;
-    uint32_t length, old_length;       /* of name and old_name */
-    uint32_t target_size, folder_size; /* handles; 0: none */
-    uint32_t target_type, folder_type;
-    int32_t file_system[2]; /* fsid of the folder */
+    uint32_t length, old_length; /* of name and old_name */
     uint8_t name[256], old_name[256];
-    uint8_t target[128], folder[128];
+    struct clinux_handle target, folder, old_folder;
 };
 
 /* As clinux_next_opened. */
