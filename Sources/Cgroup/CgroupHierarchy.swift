@@ -29,6 +29,11 @@ public struct CgroupHierarchy: Sendable, Equatable {
     }
 
     /// Whether limits are v1's, v2's, or partly absent; for people.
+    /// Where the folders of a sandbox of that name come to be; the one that tells that its launcher lives is last.
+    public func places(of name: CgroupName) -> [String] {
+        (legacy.map(\.path) + [unified].compactMap { $0 }).map { "\($0)/\(name)" }
+    }
+
     public var summary: String {
         switch (unified, legacy.isEmpty) {
         case (let path?, true): "cgroup v2 at \(path)"

@@ -160,7 +160,9 @@ struct ConfinementSteps {
     }
 
     private func limits(_ steps: inout StepList) {
-        var limits: [(String, Int32, UInt64)] = [("core size", Int32(RLIMIT_CORE.rawValue), 0)]
+        // 1, not 0: a core_pattern that is a pipe starts its handler, as the host's root, whatever the limit, except for
+        // this one (fs/coredump.c); and no core file is that small.
+        var limits: [(String, Int32, UInt64)] = [("core size", Int32(RLIMIT_CORE.rawValue), 1)]
         if let files = plan.limits.files { limits.append(("open files", Int32(RLIMIT_NOFILE.rawValue), files)) }
         if let size = plan.limits.fileSize { limits.append(("file size", Int32(RLIMIT_FSIZE.rawValue), size)) }
         for (name, number, value) in limits {

@@ -39,10 +39,14 @@ import LinuxSystem
     /// What to kill.
     func watch(agent: Int32) { unsafe mis_guard_set_agent(guardData, agent) }
 
-    /// What to kill and remove, deepest first. Paths longer than the guardian's tables are left to the next run's
-    /// collection of stale cgroups.
-    public func watch(killFile: Int32?, cgroups: [String]) {
+    /// A cgroup.kill file, open for writing.
+    public func watch(killFile: Int32?) {
         if let killFile { unsafe mis_guard_set_kill_file(guardData, killFile) }
+    }
+
+    /// Folders to remove, deepest first; they need not exist yet. Paths longer than the guardian's tables are left to the next run's
+    /// collection of stale cgroups.
+    public func watch(cgroups: [String]) {
         for path in cgroups { unsafe _ = mis_guard_add_cgroup(guardData, path) }
     }
 

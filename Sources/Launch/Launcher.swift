@@ -86,8 +86,8 @@ public enum Launcher {
         unsafe execution.reasoning = reasoning ?? .min
         unsafe execution.status = status
         unsafe execution.terminal = plan.terminals.contains(true) ? peer : .min
-        unsafe execution.arguments = arena.strings(["mis-init", options] + plan.command)
-        unsafe execution.environment = arena.strings(plan.environment.map { "\($0.name)=\($0.value)" })
+        unsafe execution.arguments = arena.strings([Array("mis-init".utf8), Array(options.utf8)] + plan.arguments)
+        unsafe execution.environment = arena.strings(plan.environment.map { Array("\($0.name)=\($0.value)".utf8) })
         return unsafe execution
     }
 }

@@ -79,11 +79,12 @@ struct RootSteps {
 
     // MARK: /proc and /dev
 
-    /// Files of /proc that tell everybody about the host; absent ones are passed over. Those that only root may read
-    /// or write (kmsg, slabinfo, kpageflags and their like) need no mask: no agent has the host's uid 0.
+    /// Files of /proc that tell about the host, or control it; absent ones are passed over. Most belong to root alone,
+    /// whom no agent is: the mask is the second layer.
     private static let maskedFiles = [
-        "interrupts", "kallsyms", "kcore", "key-users", "keys", "latency_stats", "modules", "mtrr", "sched_debug", "softirqs",
-        "sysrq-trigger", "timer_stats", "zoneinfo",
+        "interrupts", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags",
+        "latency_stats", "modules", "mtrr", "pagetypeinfo", "sched_debug", "slabinfo", "softirqs", "sysrq-trigger",
+        "timer_list", "timer_stats", "vmallocinfo", "zoneinfo",
     ]
     private static let maskedFolders = ["acpi", "asound", "driver", "dynamic_debug", "pressure", "scsi"]
     private static let readOnlyFolders = ["bus", "fs", "irq", "sys"]

@@ -21,13 +21,13 @@ import LinuxSystem
     }
 
     /// A null-terminated array of strings, as execve wants it.
-    func strings(_ texts: [String]) -> UnsafePointer<UnsafeMutablePointer<CChar>?> {
+    func strings(_ texts: [[UInt8]]) -> UnsafePointer<UnsafeMutablePointer<CChar>?> {
         let size = unsafe MemoryLayout<UnsafeMutablePointer<CChar>?>.stride * (texts.count + 1)
         let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
         unsafe blocks.append(block)
         let table = unsafe block.bindMemory(to: UnsafeMutablePointer<CChar>?.self, capacity: texts.count + 1)
         for (index, text) in texts.enumerated() {
-            unsafe (table + index).initialize(to: UnsafeMutablePointer(mutating: string(text)))
+            unsafe (table + index).initialize(to: UnsafeMutablePointer(mutating: bytes(text + [0]).assumingMemoryBound(to: CChar.self)))
         }
         unsafe (table + texts.count).initialize(to: nil)
         return unsafe UnsafePointer(table)

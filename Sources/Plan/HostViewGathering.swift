@@ -14,7 +14,10 @@ extension HostView {
         }
         look(request.workspace)
         look(home)
-        for bind in request.binds { look(bind.source) }
+        for bind in request.binds {
+            look(bind.source)
+            look(bind.target)
+        }
         for name in ["group", "hostname", "hosts", "machine-id", "passwd"] { look("/etc/" + name) }
         for rule in profile.filesystem.rules {
             switch rule.pattern {

@@ -4,6 +4,8 @@ public import Profile
 public struct LaunchRequest: Sendable, Equatable {
     /// The agent's command, never empty.
     public var command: [String]
+    /// The same, byte for byte: arguments need not be UTF-8.
+    public var arguments: [[UInt8]]
     /// Absolute and lexically normal.
     public var workspace: String
     /// The caller's working folder.
@@ -30,6 +32,7 @@ public struct LaunchRequest: Sendable, Equatable {
 
     public init(command: [String], workspace: String, currentFolder: String, caller: Invoker, session: String) {
         self.command = command
+        arguments = command.map { Array($0.utf8) }
         self.workspace = workspace
         self.currentFolder = currentFolder
         self.caller = caller
@@ -74,11 +77,14 @@ public struct Invoker: Sendable, Equatable {
     public var account: RunAccount?
     public var home: String
     public var name: String
+    /// Root of the machine, and not of a user namespace.
+    public var isPrivileged: Bool
 
     public init(user: UInt32, group: UInt32, account: RunAccount? = nil, home: String, name: String) {
         self.user = user
         self.group = group
         self.account = account
+        isPrivileged = user == 0
         self.home = home
         self.name = name
     }

@@ -8,7 +8,8 @@ struct MountPlanner {
     private struct Place {
         var path: String
         var access: PathRule.Access?
-        var execute = false
+        /// Some rule lists it as to be seen, whatever else is said of it.
+        var isListed = false
         var rule: Int
         var object: HostObject.Present
     }
@@ -80,6 +81,7 @@ struct MountPlanner {
                 }
                 switch host[path] {
                 case .absent:
+                    if rule.access == .execute { executeRoots.append(path) }
                     if rule.access == .protect {
                         absentProtected.append((path, index))
                     } else if rule.access != .deny {
@@ -93,8 +95,8 @@ struct MountPlanner {
         }
         layRoot(fresh)
         placeOwnRules()
-        for bind in request.binds { lay(bind) }
         for place in places.values.sorted(by: { Self.order($0.path, $1.path) }) { lay(place) }
+        for bind in request.binds { lay(bind) }
         for file in awaited { expect(file) }
         layEtc()
         mounts.sort { Self.order($0.target, $1.target) }
@@ -184,6 +186,7 @@ struct MountPlanner {
             }
         }
         var place = places[path] ?? Place(path: path, access: nil, rule: index, object: object)
+        if rule.access == .read || rule.access == .write { place.isListed = true }
         if strength(rule.access) > strength(place.access) {
             place.access = rule.access
             place.rule = index
@@ -297,6 +300,12 @@ struct MountPlanner {
             errors.append("--bind \(bind.source): the kernel's and the machine's roots are never shared")
             return
         }
+        if case .shared = view(at: bind.target), host[bind.target] == .absent {
+            errors.append(
+                "--bind ...:\(bind.target): nothing is there to lay it over, and nothing is made in a shared folder; make an "
+                    + "empty \(object.status.isFolder ? "folder" : "file") there first, or bind it at another place")
+            return
+        }
         let execute = isExecutable(bind.target) || isExecutable(object.canonical)
         views.append((bind.target, .shared(write: !bind.readOnly, execute: execute)))
         mounts.append(
@@ -313,9 +322,14 @@ struct MountPlanner {
         case .deny: mask(place, above: above, origin: origin)
         case .protect:
             // What is not shared is not there to be protected: the home inside is private.
-            guard case .shared(write: true, _) = above else { return }
-            pinFolders(above: place)
-            hasProtectedObjects = true
+            if case .shared(write: true, _) = above {
+                pinFolders(above: place)
+                hasProtectedObjects = true
+            } else if case .shared = above {
+                return
+            } else if !place.isListed {
+                return
+            }
             share(place, write: false, execute: execute, origin: origin)
         case .write:
             if case .shared(write: true, let exec) = above, exec == execute { return }

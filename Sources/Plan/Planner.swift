@@ -33,6 +33,7 @@ public enum Planner {
             profile: profile.name,
             tier: tier,
             command: request.command,
+            arguments: request.arguments,
             workspace: request.workspace,
             workingFolder: tree.isVisible(request.currentFolder) ? request.currentFolder : request.workspace,
             identity: identity,
@@ -88,7 +89,7 @@ public enum Planner {
     private static func missingArguments(profile: Profile, host: HostView) -> [String] {
         profile.filesystem.rules.compactMap { rule in
             guard case .commandLine(let option) = rule.origin, case .path(let path) = rule.pattern,
-                rule.access == .read || rule.access == .write, host[path] == .absent
+                [.read, .write, .deny].contains(rule.access), host[path] == .absent
             else { return nil }
             return "\(option) \(rule.text): no such file or folder; give a path that exists"
         }
@@ -96,10 +97,12 @@ public enum Planner {
 
     private static func chooseIdentity(_ request: LaunchRequest) -> AgentIdentity {
         let caller = request.caller
-        if caller.user != 0 {
+        if !caller.isPrivileged {
+            // uid 0 of a user namespace (a rootless container) is an ordinary user: uid 0 outside, never inside.
             return AgentIdentity(
-                kind: .ordinary, hostUser: caller.user, hostGroup: caller.group, insideUser: caller.user,
-                insideGroup: caller.group, name: caller.name, home: caller.home)
+                kind: .ordinary, hostUser: caller.user, hostGroup: caller.group,
+                insideUser: caller.user == 0 ? 1000 : caller.user, insideGroup: caller.user == 0 ? 1000 : caller.group,
+                name: caller.user == 0 ? "agent" : caller.name, home: caller.home)
         }
         if let account = caller.account {
             return AgentIdentity(

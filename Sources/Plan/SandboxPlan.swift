@@ -9,7 +9,10 @@ public struct SandboxPlan: Sendable, Equatable {
     public var session: String
     public var profile: String
     public var tier: Tier
+    /// For people.
     public var command: [String]
+    /// What is executed.
+    public var arguments: [[UInt8]]
     public var workspace: String
     /// Inside.
     public var workingFolder: String
@@ -173,7 +176,7 @@ public struct PlannedLimits: Sendable, Equatable {
     public var ioWeight: Int?
     public var files: UInt64?
     public var fileSize: UInt64?
-    /// RLIMIT_CORE is always 0: a core file or a host's handler would carry the sandbox out.
+    /// (Core files are always off: a file, or the host's handler, would carry the sandbox out.)
     public var tmpSize: UInt64?
 
     public init() {}

@@ -1,4 +1,6 @@
+import ArgumentParser
 import Glibc
+import Record
 
 // The common case first: see RunArguments.
 if CommandLine.arguments.dropFirst().first == "run",
@@ -6,4 +8,14 @@ if CommandLine.arguments.dropFirst().first == "run",
 {
     exit(RunSequence(options: arguments).run())
 }
-Mis.main()
+do {
+    var command = try Mis.parseAsRoot()
+    try command.run()
+} catch {
+    // A slip on the command line of `run` is a set-up that failed: nothing ran.
+    if Mis.exitCode(for: error) == .validationFailure, CommandLine.arguments.dropFirst().first == "run" {
+        Messages.say(Mis.message(for: error))
+        exit(RunExit.setup(.failed).code)
+    }
+    Mis.exit(withError: error)
+}

@@ -6,7 +6,7 @@ extension RunReport {
     init(_ plan: SandboxPlan, _ outcome: SandboxOutcome, unenforced: [String]) {
         self.init(
             session: plan.session, tier: plan.tier.rawValue, profile: plan.profile,
-            command: plan.command.map { Array($0.utf8) }, exit: outcome.exit,
+            command: plan.arguments, exit: outcome.exit,
             durationMilliseconds: outcome.durationMilliseconds)
         verdicts = outcome.verdicts
         denials = outcome.denials.entries

@@ -2,6 +2,7 @@ import Cgroup
 import Launch
 import LinuxSystem
 import Plan
+import Profile
 import Record
 import Supervise
 
@@ -63,8 +64,16 @@ struct RunSequence {
         }
         if let detail = outcome.detail { Messages.say("ended the run (\(report.exit.reason.rawValue)): \(detail)") }
         if options.quiet { return }
+        if options.verbose { Messages.say(closing(report)) }
         for line in outcome.denials.summary() { Messages.say(line) }
         if outcome.lostEvents > 0 { Messages.say("\(outcome.lostEvents) events did not reach the record") }
+    }
+
+    private func closing(_ report: RunReport) -> String {
+        var parts = ["\(report.durationMilliseconds) ms", "\(report.verdicts.allow) allowed, \(report.verdicts.deny) denied"]
+        if let cpu = report.resources.cpuMicroseconds { parts.append("processor \(cpu / 1000) ms") }
+        if let peak = report.resources.memoryPeak { parts.append("memory peak \(SizeText.describe(bytes: peak))") }
+        return parts.joined(separator: ", ") + ", level \(report.level), exit \(report.exit.code) (\(report.exit.reason.rawValue))"
     }
 
     private func failed(_ problem: SetupProblem) -> RunReport {

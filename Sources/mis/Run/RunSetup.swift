@@ -20,6 +20,7 @@ struct RunSetup {
         var mistakes: [String] = []
         let caller = Self.caller(user: nil, &mistakes)
         let current = (try? readLink("/proc/self/cwd")) ?? "/"
+        if options.workspace == "" { mistakes.append("--workspace \"\": an empty path; name a folder, or leave it out") }
         let workspace = Self.canonical(options.workspace ?? current, current)
         let home = caller.account?.home ?? caller.home
         let variables = Variables(
@@ -41,6 +42,7 @@ struct RunSetup {
         request.environment = Environment.all().map { EnvironmentVariable($0.name, $0.value) }
         request.terminals = (0...2).map { isatty($0) == 1 }
         request.launcher = getpid()
+        request.arguments = RawArguments.last(options.command.count)
         request.sharesNetwork = profile.network.mode == .host
         if options.profile.contains("/") { request.profileFile = Paths.normal(options.profile, base: current) }
         if !mistakes.isEmpty { throw Refusal(sentences: mistakes) }
@@ -49,7 +51,7 @@ struct RunSetup {
         let machine = Machine(support)
         let tier = machine.tiers.max() ?? .landlock
         do {
-            let home = request.caller.user == 0 ? request.caller.account?.home ?? caller.home : caller.home
+            let home = request.caller.isPrivileged ? request.caller.account?.home ?? caller.home : caller.home
             let host = try HostView.gather(profile: profile, request: request, home: home, tier: tier)
             plan = try Planner.plan(profile: profile, request: request, machine: machine, host: host)
         } catch let error as PlanErrors {
@@ -72,7 +74,8 @@ struct RunSetup {
             user: uid, group: getgid(), home: Environment.value("HOME") ?? own?.home ?? "/",
             name: own?.name ?? "user\(uid)")
         caller.home = Paths.normal(caller.home)
-        guard uid == 0 else {
+        caller.isPrivileged = uid == 0 && isInitialUserNamespace
+        guard caller.isPrivileged else {
             if let user, user != caller.name {
                 mistakes.append(
                     "[process] user = \"\(user)\": only root can run the agent as somebody else; start mis with sudo, "
@@ -94,6 +97,12 @@ struct RunSetup {
                 home: Paths.normal(account?.home ?? "/"))
         }
         return caller
+    }
+
+    /// The map of the machine's own user namespace is the identity over everything.
+    private static var isInitialUserNamespace: Bool {
+        guard let map = try? readText("/proc/self/uid_map", limit: 4096) else { return false }
+        return map.split(whereSeparator: { $0 == " " || $0 == "\n" }) == ["0", "0", "4294967295"]
     }
 
     /// The path with symlinks resolved when it exists, else lexically normal: the planner says what is wrong with it.

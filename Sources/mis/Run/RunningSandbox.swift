@@ -23,7 +23,11 @@ final class RunningSandbox {
     ) throws(SetupProblem) {
         plan = setup.plan
         let detection = CgroupHierarchy.detect()
-        let placed = try Self.makeCgroup(plan, detection)
+        let name = CgroupName.new()
+        do throws(LaunchFailure) { guardian = try Guardian() } catch { throw SetupProblem(error.error) }
+        // Before they are made: whoever kills us in between leaves nothing.
+        guardian.watch(cgroups: detection.hierarchy?.places(of: name) ?? [])
+        let placed = try Self.makeCgroup(plan, name, detection)
         cgroup = placed.cgroup
         unenforced = plan.unenforced + placed.unenforced
         do throws(SetupProblem) {
@@ -31,8 +35,7 @@ final class RunningSandbox {
                 throw SetupProblem(
                     sentences: unenforced.map { "cannot be enforced here, and gaps = \"refuse\": \($0)" })
             }
-            do throws(LaunchFailure) { guardian = try Guardian() } catch { throw SetupProblem(error.error) }
-            guardian.watch(killFile: cgroup?.killFile, cgroups: cgroup?.pathsToRemove ?? [])
+            guardian.watch(killFile: cgroup?.killFile)
             let start = try Self.start(plan, cgroup: cgroup, guardian: guardian)
             do throws(SetupProblem) {
                 // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
@@ -48,6 +51,7 @@ final class RunningSandbox {
             Self.remove(placed.cgroup)
             throw error
         }
+        if options.verbose { Messages.say(Self.details(plan)) }
         // While the sandbox comes up: what dead launchers left.
         if let hierarchy = detection.hierarchy { _ = StaleCgroups.collect(in: hierarchy) }
     }
@@ -75,7 +79,7 @@ final class RunningSandbox {
     }
 
     private static func makeCgroup(
-        _ plan: SandboxPlan, _ detection: CgroupDetection
+        _ plan: SandboxPlan, _ name: CgroupName, _ detection: CgroupDetection
     ) throws(SetupProblem) -> (cgroup: SandboxCgroup?, unenforced: [String]) {
         let limits = CgroupLimits(
             memory: plan.limits.memory, memoryHigh: plan.limits.memoryHigh, cpuPercent: plan.limits.cpuPercent,
@@ -84,8 +88,10 @@ final class RunningSandbox {
             return (nil, limits.unenforced(because: "no cgroup can be made here").map(\.description))
         }
         do {
-            let cgroup = try SandboxCgroup.create(limits: limits, in: hierarchy)
+            let cgroup = try SandboxCgroup.create(name: name, limits: limits, in: hierarchy)
             return (cgroup, cgroup.unenforced.map(\.description))
+        } catch where [EACCES, EPERM, EROFS].contains(error.errno.code) {
+            return (nil, limits.unenforced(because: "\(error)").map(\.description))
         } catch {
             throw SetupProblem(error)
         }
@@ -102,13 +108,21 @@ final class RunningSandbox {
             return try SessionRecorder.start(
                 in: folder,
                 SessionDescription(
-                    version: Version.text, command: plan.command.map { Array($0.utf8) },
+                    version: Version.text, command: plan.arguments,
                     environment: plan.environment.map { Array("\($0.name)=\($0.value)".utf8) }, profile: plan.profile,
                     tier: plan.tier.rawValue),
                 limits: limits,
-                onTrouble: { Messages.say("\($0)") })
+                onTrouble: { Messages.say(describe($0)) })
         } catch {
             throw SetupProblem("\(error)")
+        }
+    }
+
+    private static func describe(_ trouble: SessionRecorder.Trouble) -> String {
+        switch trouble {
+        case .disk(let error): "the record is losing lines: \(error)"
+        case .limit(let bytes): "the record is full (\(bytes) bytes, [streams] limit): further lines are only counted"
+        case .queue(let stream): "the \(stream.name) stream is losing lines: they come faster than they can be written"
         }
     }
 
@@ -157,6 +171,13 @@ final class RunningSandbox {
         } catch {
             throw SetupProblem(error.doing("starting the supervisor's thread"))
         }
+    }
+
+    private static func details(_ plan: SandboxPlan) -> String {
+        let identity = plan.identity
+        return "runs as uid \(identity.insideUser) (\(identity.hostUser) on the host) in \(plan.workingFolder); "
+            + "\(plan.mounts.count) mounts, \(plan.protectedNames.count) protected names watched, "
+            + "Landlock ABI \(plan.landlock.abi), \(plan.seccomp)"
     }
 
     private static func announcement(

@@ -1,0 +1,15 @@
+import LinuxSystem
+
+/// The command line as the kernel gave it. Swift's own array repairs what is not UTF-8, and a file's name may not be.
+///
+/// Unsafe: reads the process's argument vector, which nobody changes.
+enum RawArguments {
+    /// The last `count` arguments.
+    static func last(_ count: Int) -> [[UInt8]] {
+        let total = Int(CommandLine.argc)
+        return (max(total - count, 0)..<total).map { index in
+            guard let argument = unsafe CommandLine.unsafeArgv[index] else { return [] }
+            return unsafe Array(UnsafeBufferPointer(start: argument, count: strlen(argument)).map(UInt8.init(bitPattern:)))
+        }
+    }
+}
