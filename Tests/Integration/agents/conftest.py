@@ -1,12 +1,11 @@
-"""Fixtures: the agents, downloaded if they are not there; mis; and one run for each agent, bare and wrapped."""
+"""Fixtures: the agents, downloaded if they are not there, and one run for each agent, bare and wrapped."""
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import UID
 
 from .agents import AGENTS
 from .runner import Installed, Run, Wrapper, fetch_agents, run_once
@@ -20,15 +19,6 @@ def installed() -> dict[str, Installed]:
     return fetch_agents()
 
 
-@pytest.fixture(scope="session")
-def mis() -> str:
-    """The program under test: $MIS, else what scripts/build makes."""
-    if given := os.environ.get("MIS"):
-        return str(Path(given).resolve(strict=True))
-    build = Path(__file__).resolve().parents[3] / "scripts/build"
-    return subprocess.run([build], check=True, stdout=subprocess.PIPE, text=True, timeout=3600).stdout.split("\n")[-2]
-
-
 class Runs:
     """Each run is made once, when a test first asks for it; one that failed fails every test that asks."""
 
@@ -39,17 +29,29 @@ class Runs:
         self._made: dict[tuple[object, ...], Any] = {}
 
     def once(self, agent: str, wrapped: bool) -> Run:
-        return self._make(run_once, agent, wrapped)
+        return self._make(run_once, agent, self._wrapper(wrapped))
 
     def talk(self, agent: str, wrapped: bool) -> Talk:
-        return self._make(talk, agent, wrapped)
+        return self._make(talk, agent, self._wrapper(wrapped))
 
-    def _make(self, kind: Callable[..., Any], agent: str, wrapped: bool) -> Any:
-        key = (kind, agent, wrapped)
+    def launched(self, agent: str, launcher: str) -> Run:
+        """A run for somebody who is not root, with the agent installed in that home."""
+        return self._make(run_once, agent, Wrapper(self.request.getfixturevalue("mis"), launcher))
+
+    def _wrapper(self, wrapped: bool) -> Wrapper:
+        # The program is asked for only here: bare runs need none.
+        return Wrapper(self.request.getfixturevalue("mis")) if wrapped else Wrapper()
+
+    def _make(self, kind: Callable[..., Any], agent: str, wrapper: Wrapper) -> Any:
+        key = (kind, agent, wrapper)
         if key not in self._made:
-            # The program is asked for only here: bare runs need none.
-            wrapper = Wrapper(self.request.getfixturevalue("mis")) if wrapped else Wrapper()
-            world = make_world()
+            if wrapper.launcher == "root":
+                world = make_world()
+            else:
+                # The stage is an account's home as well, which is the one that counts under sudo.
+                stage = self.request.getfixturevalue("stage")
+                world = make_world(UID, stage if wrapper.launcher == "sudo" else None)
+                world.install(self.installed[agent].program, agent, self.installed[agent].version)
             self.worlds.append(world)
             try:
                 self._made[key] = kind(AGENTS[agent], self.installed[agent], wrapper, world)

@@ -26,6 +26,7 @@ SECONDS = 180  # for one whole run; the slowest takes under 20 on two cores
 class Installed:
     """Where scripts/fetch-agents put an agent."""
 
+    name: str
     program: str
     needs: tuple[str, ...]
     version: str
@@ -36,17 +37,32 @@ class Wrapper:
     """What stands before the agent's command line: nothing, or `mis run`."""
 
     mis: str | None = None
+    launcher: str = "root"  # who starts mis: "root", "sudo" (root for the world's owner), "user" (the owner)
 
-    def prefix(self, world: World, installed: Installed) -> list[str]:
+    def command(self, world: World, installed: Installed) -> list[str]:
+        """The command line up to the agent's arguments."""
         if self.mis is None:
-            return []
+            return [installed.program]
+        run = [self.mis, "run", "--net", "host", "-w", str(world.workspace),
+               "--report", str(world.root / "report.json")]
+        if self.launcher != "root":
+            # The program is in the home folder, where its installer puts it and the profile knows it.
+            become = ["setpriv", f"--reuid={world.owner}", f"--regid={world.owner}", "--clear-groups"]
+            return [*(become if self.launcher == "user" else []), *run, "-p", "agent", "--", installed.name]
         # The built-in profile, and where this machine has the agent: what a user writes whose programs are elsewhere.
         profile = world.root / "agent.toml"
         profile.write_text(f'name = "agent"\nextends = ["agent"]\n[filesystem]\n'
                            f"read = {json.dumps(installed.needs)}\nexecute = {json.dumps(installed.needs)}\n")
         profile.chmod(0o644)
-        return [self.mis, "run", "-p", str(profile), "--net", "host", "-w", str(world.workspace),
-                "--report", str(world.root / "report.json"), "--"]
+        return [*run, "-p", str(profile), "--", installed.program]
+
+    def environment(self, world: World) -> dict[str, str]:
+        """The caller's own part of the environment."""
+        if self.launcher != "sudo":
+            return {}
+        # As sudo sets it. The home folder is then the one that /etc/passwd gives the account.
+        return {"HOME": "/root", "USER": "root", "LOGNAME": "root",
+                "SUDO_UID": str(world.owner), "SUDO_GID": str(world.owner)}
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,7 @@ def fetch_agents() -> dict[str, Installed]:
     subprocess.run([script], check=True, timeout=3600, stdout=subprocess.DEVNULL)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mis-agents"
     listing = Path(os.environ.get("MIS_AGENT_CACHE") or cache) / "agents.json"
-    return {name: Installed(entry["program"], tuple(entry["needs"]), entry["version"])
+    return {name: Installed(name, entry["program"], tuple(entry["needs"]), entry["version"])
             for name, entry in json.loads(listing.read_text()).items()}
 
 
@@ -91,8 +107,9 @@ def run_once(agent: Agent, installed: Installed, wrapper: Wrapper, world: World)
     log.touch()
     with ModelServer(agent.script(world, agent.work), log, SECONDS + 30) as server:
         agent.settle(world, server.url)
-        command = [*wrapper.prefix(world, installed), installed.program, *agent.one_shot(world, server.url)]
-        environment = {**world.environment(), **agent.environment(server.url)}
+        command = [*wrapper.command(world, installed), *agent.one_shot(world, server.url)]
+        environment = {**world.environment(), **agent.environment(server.url), **wrapper.environment(world)}
+        world.give()
         (world.root / "command").write_text(shlex.join(command) + "\n")
         begin = time.monotonic()
         process = subprocess.Popen(command, cwd=world.workspace, env=environment, text=True, errors="replace",

@@ -106,7 +106,7 @@ def talk(agent: Agent, installed: Installed, wrapper: Wrapper, world: World) -> 
     with ModelServer(agent.script(world, TALK), log, SECONDS + 30) as server:
         agent.settle(world, server.url)
         start = world.root / "start"
-        command = [*wrapper.prefix(world, installed), installed.program, *conversation.arguments]
+        command = [*wrapper.command(world, installed), *conversation.arguments]
         start.write_text(f"#!/bin/sh\ncd {shlex.quote(str(world.workspace))}\nexec {shlex.join(command)}\n")
         start.chmod(0o755)
         environment = {**world.environment(), **agent.environment(server.url)}

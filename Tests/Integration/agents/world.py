@@ -28,6 +28,7 @@ class World:
     home: Path
     workspace: Path
     secret: str  # what stands in the key, and may appear nowhere else
+    owner: int = 0  # the uid and gid that all of it belongs to
 
     @property
     def key(self) -> Path:
@@ -35,7 +36,8 @@ class World:
 
     def environment(self) -> dict[str, str]:
         """What a login shell in this home would have, and nothing of ours."""
-        return {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
+        path = f"{self.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"
+        return {"HOME": str(self.home), "PATH": path, "LANG": "C.UTF-8",
                 "SHELL": "/bin/bash", "USER": "madeup", "LOGNAME": "madeup", "TERM": "xterm-256color",
                 "MIS_STATE_DIR": str(self.root / "state")}
 
@@ -59,11 +61,34 @@ class World:
                     pass  # gone meanwhile, a kernel thread, or another user's
         return found
 
+    def give(self) -> None:
+        """Give the home folder to the owner, and the right to make files beside it."""
+        if self.owner != 0:
+            os.chown(self.root, self.owner, self.owner)
+            for path in (self.home, *self.home.rglob("*")):
+                # A program that was only linked here stays whose it is.
+                if not path.is_file() or path.is_symlink() or path.stat().st_nlink == 1:
+                    os.chown(path, self.owner, self.owner, follow_symlinks=False)
+
+    def install(self, program: str, name: str, version: str) -> None:
+        """Put a program where Claude Code's own installer does: its version's file, and a link to it on the PATH."""
+        place = self.home / f".local/share/{name}/versions/{version}"
+        place.parent.mkdir(parents=True)
+        try:
+            os.link(program, place)
+        except OSError:
+            shutil.copy(program, place)  # another file system
+        link = self.home / f".local/bin/{name}"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(place)
+
     def holders_of(self, secret: str) -> list[str]:
-        """The files of this world that a text stands in."""
+        """The files of this world that a text stands in, programs aside."""
         found = []
         for path in self.root.rglob("*"):
-            if path.is_file() and not path.is_symlink() and secret.encode() in path.read_bytes():
+            if not path.is_file() or path.is_symlink() or path.stat().st_size > 100 << 20:
+                continue
+            if secret.encode() in path.read_bytes():
                 found.append(str(path.relative_to(self.root)))
         return found
 
@@ -71,11 +96,12 @@ class World:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-def make_world() -> World:
-    # Not under /tmp: a sandbox has a /tmp of its own, and Codex makes no helper programs in a home below it.
-    root = Path(tempfile.mkdtemp(prefix="mis-agents-", dir=os.environ.get("MIS_AGENT_WORLDS", "/var/tmp")))
-    root.chmod(0o755)
-    world = World(root, root / "home", root / "home/src/hello", f"made-up-key-{secrets.token_hex(16)}")
+def make_world(owner: int = 0, root: Path | None = None) -> World:
+    if root is None:
+        # Not under /tmp: a sandbox has a /tmp of its own, and Codex makes no helper programs in a home below it.
+        root = Path(tempfile.mkdtemp(prefix="mis-agents-", dir=os.environ.get("MIS_AGENT_WORLDS", "/var/tmp")))
+        root.chmod(0o755)
+    world = World(root, root / "home", root / "home/src/hello", f"made-up-key-{secrets.token_hex(16)}", owner)
     world.workspace.mkdir(parents=True)
     (world.home / ".gitconfig").write_text(GITCONFIG)
     world.key.parent.mkdir(mode=0o700)
