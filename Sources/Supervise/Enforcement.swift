@@ -15,6 +15,9 @@ final class Enforcement {
     private let settling: Timer
     private var arbiter: FanotifyArbiter?
     private var names: NameWatcher?
+    private var patterns: NamePatternWatcher?
+    /// What the file systems at hand keep from being enforced.
+    private(set) var unenforced: [String] = []
     private var observer: SystemCallObserver?
     private var home: FileDescriptor?
     private var files: HomeFiles?
@@ -48,9 +51,11 @@ final class Enforcement {
     private func answerOpens(_ group: borrowing FanotifyGroup) throws(SystemError) {
         var denied: [ObjectIdentity: Int32] = [:]
         for object in plan.deniedObjects { denied[object.identity] = Int32(object.rule) }
+        try watchPatterns()
         let arbiter: FanotifyArbiter
         do {
-            arbiter = try FanotifyArbiter(group: group, decider: decider, deniedObjects: denied, gate: gate)
+            arbiter = try FanotifyArbiter(
+                group: group, decider: decider, deniedObjects: denied, gate: gate, names: patterns)
         } catch {
             throw error.doing("keeping the group of permission events")
         }
@@ -59,6 +64,30 @@ final class Enforcement {
     }
 
     /// Read-only from inside, and shown nowhere else in the sandbox: see ``FanotifyArbiter``'s fast path.
+    /// Name patterns hold for what is renamed, too.
+    private func watchPatterns() throws(SystemError) {
+        let found = plan.rules.enumerated().compactMap { index, rule -> NamePattern? in
+            guard case .suffix(let names) = rule.pattern else { return nil }
+            switch rule.access {
+            case .deny: return NamePattern(names: names, access: .deny, rule: Int32(index))
+            case .protect: return NamePattern(names: names, access: .protect, rule: Int32(index))
+            case .read, .write, .execute, .tmpfs: return nil
+            }
+        }
+        guard !found.isEmpty else { return }
+        let roots = plan.mounts.compactMap { mount -> NamePatternWatcher.Root? in
+            guard case .bind(let source, _, true, _) = mount.kind, !mount.readOnly else { return nil }
+            return NamePatternWatcher.Root(hostPath: source, insidePath: mount.target)
+        }
+        let watcher = try NamePatternWatcher(
+            roots: roots, patterns: found, decider: decider, quarantine: Quarantine(path: quarantinePath), gate: gate)
+        loop.watch(watcher.descriptor) { _ in watcher.handle() }
+        patterns = watcher
+        unenforced = watcher.unwatched.map {
+            "name patterns in \($0.insidePath): its file system tells no changes of names, so they hold for opens only"
+        }
+    }
+
     private static func isSettled(_ mount: PlannedMount, _ plan: SandboxPlan) -> Bool {
         guard mount.readOnly, mount.idmap == nil, case .bind(let source, _, _, _) = mount.kind,
             !Paths.isAtOrBelow(mount.target, plan.workspace), !Paths.isAtOrBelow(mount.target, plan.identity.home)

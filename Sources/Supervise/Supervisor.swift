@@ -56,6 +56,9 @@ public final class Supervisor {
         try enforcement.start(permissions)
     }
 
+    /// What could not be enforced, found out while preparing.
+    public var unenforced: [String] { enforcement.unenforced }
+
     /// Serves `process`, on a thread of its own, until the sandbox is gone; call it once.
     public func run(_ process: SandboxedProcess) -> SandboxOutcome {
         self.process = process

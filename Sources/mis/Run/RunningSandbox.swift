@@ -29,19 +29,24 @@ final class RunningSandbox {
         guardian.watch(cgroups: detection.hierarchy?.places(of: name) ?? [])
         let placed = try Self.makeCgroup(plan, name, detection)
         cgroup = placed.cgroup
-        unenforced = plan.unenforced + placed.unenforced
+        var gaps = plan.unenforced + placed.unenforced
         do throws(SetupProblem) {
-            if plan.gaps == .refuse, !unenforced.isEmpty {
-                throw SetupProblem(
-                    sentences: unenforced.map { "cannot be enforced here, and gaps = \"refuse\": \($0)" })
-            }
+            try Self.accept(gaps, plan)
             guardian.watch(killFile: cgroup?.killFile)
             let start = try Self.start(plan, cgroup: cgroup, guardian: guardian)
             do throws(SetupProblem) {
                 // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
                 recorder = try Self.startRecord(setup, identifier)
-                thread = try Self.supervise(
+                let supervisor = try Self.prepare(
                     start, plan, cgroup: cgroup, recorder: recorder, guardian: guardian, signals: signals)
+                gaps += supervisor.unenforced
+                try Self.accept(gaps, plan)
+                unenforced = gaps
+                do throws(Errno) {
+                    thread = try SupervisorThread(supervisor, serving: start.process, recorder: recorder)
+                } catch {
+                    throw SetupProblem(error.doing("starting the supervisor's thread"))
+                }
             } catch {
                 start.process.abandon()
                 throw error
@@ -154,22 +159,23 @@ final class RunningSandbox {
         }
     }
 
-    private static func supervise(
+    /// Throws when something is not enforced and the profile wants all or nothing.
+    private static func accept(_ unenforced: [String], _ plan: SandboxPlan) throws(SetupProblem) {
+        guard plan.gaps == .refuse, !unenforced.isEmpty else { return }
+        throw SetupProblem(
+            sentences: unenforced.map { "cannot be enforced here, and gaps = \"refuse\": \($0)" })
+    }
+
+    private static func prepare(
         _ start: Start, _ plan: SandboxPlan, cgroup: SandboxCgroup?, recorder: SessionRecorder, guardian: Guardian,
         signals: consuming SignalSource
-    ) throws(SetupProblem) -> SupervisorThread {
-        let supervisor: Supervisor
+    ) throws(SetupProblem) -> Supervisor {
         do {
-            supervisor = try Supervisor(
+            return try Supervisor(
                 plan: plan, cgroup: cgroup, guardian: guardian, recorder: recorder, signals: signals,
                 permissions: start.permissions, reasoning: start.reasoning?.takeReader())
         } catch {
             throw SetupProblem(error)
-        }
-        do {
-            return try SupervisorThread(supervisor, serving: start.process, recorder: recorder)
-        } catch {
-            throw SetupProblem(error.doing("starting the supervisor's thread"))
         }
     }
 
