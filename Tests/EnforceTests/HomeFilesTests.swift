@@ -178,8 +178,8 @@ import Testing
         let scene = try Scene()
         let descriptor = open(scene.inside.path + "/config.json", O_WRONLY | O_TRUNC)
         _ = write(descriptor, "ha", 2)
-        // Somebody else's complete change in between draws no attention to the half of this one.
-        scene.inside.file("config.json.x", "x")
+        // Another one closes it meanwhile: that completes nothing.
+        close(open(scene.inside.path + "/config.json", O_WRONLY))
         usleep(150_000)
         #expect(scene.host.text("config.json") == "old")
         _ = write(descriptor, "lf", 2)

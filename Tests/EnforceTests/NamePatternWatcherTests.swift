@@ -103,6 +103,10 @@ import Testing
         #expect(scene.python.run("os.listdir('\(work)/open')") == "EPERM")
         scene.python.run("os.rename('\(work)/open/deep/key', '\(work)/out')")
         #expect(scene.python.run("read('\(work)/out')") == "EPERM")
+        // Whatever leaves it, also what nobody had seen in it.
+        scene.folder.file("work/open/deep/late", "token")
+        scene.python.run("os.rename('\(work)/open/deep/late', '\(work)/late')")
+        #expect(scene.python.run("read('\(work)/late')") == "EPERM")
         scene.python.run("os.rename('\(work)/keys', '\(work)/locks')")
         #expect(scene.python.run("read('\(work)/locks/a.pem')") == "EPERM")
         #expect(scene.python.run("read('\(work)/locks/a.pub')") == "fine")
