@@ -95,6 +95,9 @@ int clinux_wait_any_kind(pid_t pid);
 uint32_t clinux_capability_last(void);
 dev_t clinux_makedev(unsigned major_number, unsigned minor_number);
 
+/* Gives back the resident pages of the executable's code; they come back from its file when they are needed. */
+void clinux_release_code(void);
+
 /* ioctl requests whose macros Swift cannot import. */
 extern const unsigned long clinux_TIOCSWINSZ, clinux_TIOCGWINSZ, clinux_TIOCSCTTY;
 extern const unsigned long clinux_seccomp_receive, clinux_seccomp_send, clinux_seccomp_id_valid;

@@ -1,0 +1,36 @@
+/*
+ * Giving back the pages of start-up code.
+ *
+ * A launcher that waits for its agent for hours needs little of what it ran to get there: reading profiles, planning,
+ * parsing. Those pages belong to the executable's file and are clean; the kernel reads them again should they be needed.
+ */
+#define _GNU_SOURCE
+#include <link.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "clinux.h"
+
+static int release(struct dl_phdr_info *object, size_t size, void *unused) {
+    (void)size;
+    (void)unused;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = object->dlpi_phdr + i;
+        /* Never a writable segment: its private pages exist nowhere else. */
+        if (segment->p_type != PT_LOAD || segment->p_flags & PF_W)
+            continue;
+        uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+        uintptr_t first = (start + page - 1) & ~(page - 1);
+        uintptr_t last = (start + segment->p_memsz) & ~(page - 1);
+        if (first < last)
+            madvise((void *)first, last - first, MADV_DONTNEED);
+    }
+    /* The executable comes first; libraries, where there are any, are shared with everybody. */
+    return 1;
+}
+
+void clinux_release_code(void) {
+    dl_iterate_phdr(release, NULL);
+}
