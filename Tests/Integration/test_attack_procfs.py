@@ -18,7 +18,8 @@ CASES = [
         "C065", "sysrq-trigger, irq, bus, fs and sys of /proc", "procfs", layers={"view": "^(?!mtrr)", "user": ""},
         expected={"": "EROFS|EACCES|EPERM|ENOENT"}, unreached="sysrq|mtrr"),
     Case(
-        "C066", "kernel memory, log, symbols, keys, timers", "procfs", layers={"view": ""},
+        "C066", "kernel memory, log, symbols, keys, timers", "procfs",
+        layers={"view": "", "user": "kcore|timer_list|slabinfo|vmalloc|pagetype|kpage|kmsg"},
         expected={"": "ENOENT|EACCES|EPERM|ENODATA|EROFS"}, unreached="acpi|driver|asound|scsi"),
     Case(
         "C067", "interrupt counters and energy meters", "procfs", layers=("view",), expected={"": "ENOENT|EACCES|ENODATA"}),

@@ -92,7 +92,7 @@ def covers(number: str, title: str, layers: tuple[str, ...] = (), control: str =
     """Marks a test function as the test of a case."""
 
     def mark(function):
-        function.attack = getattr(function, "attack", ()) + (Declared(number, title, tuple(layers), control),)
+        function.covered = getattr(function, "covered", ()) + (Declared(number, title, tuple(layers), control),)
         return function
 
     return mark

@@ -122,7 +122,7 @@ class World:
             "denied": self.ws / "denied.txt", "mountpoint": self.ws / "mountpoint", "user": USER, "setuid": self.ws / "become",
             "capable": self.ws / "capable", "group_file": self.ws / "disk-group.txt",
             "pid": self.neighbour.pid if self.neighbour else 0, "unlisted": self.ro / "true",
-            "listed": self.ws / "true", "denied_program": self.ws / "deny-folder" / "true",
+            "listed": self.ws / "true", "machine": pathlib.Path("/etc/machine-id").read_text().strip(), "denied_program": self.ws / "deny-folder" / "true",
         }
         return [f"{name}={value}" for name, value in values.items()] + [
             argument.format(**values) for argument in case.arguments]

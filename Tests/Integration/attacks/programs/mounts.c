@@ -179,7 +179,7 @@ static void propagation(void) {
     char line[16];
     if (read(0, line, sizeof line) < 0)
         return;
-    step("new mount", read_some(in(folder, "inside-the-mount")));
+    step("new mount", read_some(in(folder, "inside-the-mount/file")));
     near("folder", read_some(folder));
 }
 
