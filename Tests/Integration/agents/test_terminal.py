@@ -49,5 +49,12 @@ def test_the_terminal_is_as_it_was(had: Talk) -> None:
     assert had.echoed
 
 
+def test_honest_work_is_refused_nothing(had: Talk) -> None:
+    if had.report is not None:
+        assert had.report["denials"] == []
+        assert had.report["verdicts"]["deny"] == 0
+        assert had.report["lost_events"] == 0
+
+
 def test_nothing_is_left_running(had: Talk) -> None:
     assert had.left_behind == []
