@@ -83,7 +83,8 @@ let package = Package(
         .testTarget(
             name: "KernelSupportTests",
             dependencies: ["KernelSupport", "Profile", "JSONText", "LinuxSystem", "Cgroup"], swiftSettings: tests),
-        .testTarget(name: "PlanTests", dependencies: ["Plan", "HostView", "Profile", "LinuxSystem"], swiftSettings: tests),
+        .testTarget(
+            name: "PlanTests", dependencies: ["Plan", "HostView", "Profile", "LinuxSystem"], swiftSettings: tests),
         .testTarget(name: "SuperviseTests", dependencies: ["Supervise", "Profile", "Record"], swiftSettings: tests),
         .testTarget(
             name: "EnforceTests", dependencies: ["Enforce", "Profile", "LinuxSystem"], swiftSettings: tests),

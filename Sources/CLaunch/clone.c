@@ -29,8 +29,7 @@ long mis_clone3_call(struct clone_args *arguments, void (*function)(void *), voi
                      "ud2\n\t"
                      "1:"
                      : "=a"(result)
-                     : "a"((long)SYS_clone3), "D"(arguments), "S"(sizeof *arguments), "r"(entry),
-                       "r"(entry_argument)
+                     : "a"((long)SYS_clone3), "D"(arguments), "S"(sizeof *arguments), "r"(entry), "r"(entry_argument)
                      : "rcx", "r11", "memory");
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = SYS_clone3;

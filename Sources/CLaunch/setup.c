@@ -98,8 +98,7 @@ static long new_file_system(struct state *state, const struct mis_step *step) {
         while (*value++)
             ;
         if (*value)
-            result = attempt(state, SYS_fsconfig,
-                             raw5(SYS_fsconfig, context, FSCONFIG_SET_STRING, option, value, 0));
+            result = attempt(state, SYS_fsconfig, raw5(SYS_fsconfig, context, FSCONFIG_SET_STRING, option, value, 0));
         else
             result = attempt(state, SYS_fsconfig, raw5(SYS_fsconfig, context, FSCONFIG_SET_FLAG, option, 0, 0));
         while (*value++)
@@ -121,9 +120,9 @@ static long attach(struct state *state, int mount, int32_t slot, const char *pat
     int target = open_path(state, slot, path);
     if (target < 0)
         return target;
-    long result = attempt(
-        state, SYS_move_mount,
-        raw5(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+    long result =
+        attempt(state, SYS_move_mount,
+                raw5(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
     raw1(SYS_close, target);
     return result;
 }
@@ -137,8 +136,7 @@ static long set_attributes(struct state *state, int mount, const struct mis_step
         attributes.userns_fd = (uint64_t)step->idmap;
     }
     unsigned flags = AT_EMPTY_PATH | (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0);
-    return attempt(state, SYS_mount_setattr,
-                   raw5(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
+    return attempt(state, SYS_mount_setattr, raw5(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
 }
 
 /* A detached clone of the mount at the step's source, or -errno. */
@@ -175,9 +173,8 @@ static long bind_mount(struct state *state, const struct mis_step *step) {
     }
     long result = set_attributes(state, (int)tree, step);
     if (result == 0)
-        result = attempt(
-            state, SYS_move_mount,
-            raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+        result = attempt(state, SYS_move_mount,
+                         raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
     raw1(SYS_close, target);
     if (result == 0 && step->flags & mis_flag_keep)
         keep(state, step->slot, (int)tree);
@@ -264,8 +261,7 @@ static long drop_capabilities(struct state *state, const struct mis_step *step) 
     result = attempt(state, SYS_capset, raw2(SYS_capset, &header, data));
     for (uint64_t capability = 0; result == 0 && capability <= step->number; capability++)
         if (kept >> capability & 1)
-            result = attempt(state, SYS_prctl,
-                             raw5(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0));
+            result = attempt(state, SYS_prctl, raw5(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0));
     return result;
 }
 
@@ -292,9 +288,8 @@ static long landlock_allow(struct state *state, const struct mis_step *step) {
 static long install_filter(struct state *state, const struct mis_step *step) {
     struct sock_fprog program = {(unsigned short)(step->data_length / sizeof(struct sock_filter)),
                                  (struct sock_filter *)step->data};
-    unsigned long flags = step->flags & mis_flag_listener
-                              ? SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-                              : 0;
+    unsigned long flags =
+        step->flags & mis_flag_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
     long fd = attempt(state, SYS_seccomp, raw3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
     if (fd == -EINVAL && flags) {
         /* Before 5.19: an interrupted notification is started again, which only costs time. */
@@ -322,22 +317,20 @@ static long send_descriptor(struct state *state, const struct mis_step *step) {
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     *(int *)(void *)CMSG_DATA(header) = place(state, step->slot);
-    long sent = attempt(state, SYS_sendmsg,
-                        raw3(SYS_sendmsg, state->setup->descriptor_socket, &message, MSG_NOSIGNAL));
+    long sent = attempt(state, SYS_sendmsg, raw3(SYS_sendmsg, state->setup->descriptor_socket, &message, MSG_NOSIGNAL));
     return sent < 0 ? sent : 0;
 }
 
 static long open_terminal(struct state *state, const struct mis_step *step) {
     /* From the sandbox's own devpts, by descriptor: what its /dev/pts shows is what its terminal is. */
-    long controller =
-        attempt(state, SYS_openat, raw4(SYS_openat, place(state, step->place), step->path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0));
+    long controller = attempt(
+        state, SYS_openat, raw4(SYS_openat, place(state, step->place), step->path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0));
     if (controller < 0)
         return controller;
     int unlocked = 0;
     long result = attempt(state, SYS_ioctl, raw3(SYS_ioctl, controller, TIOCSPTLCK, &unlocked));
     if (result == 0)
-        result = attempt(state, SYS_ioctl,
-                         raw3(SYS_ioctl, controller, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+        result = attempt(state, SYS_ioctl, raw3(SYS_ioctl, controller, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
     if (result < 0)
         return result;
     keep(state, step->slot, (int)controller);
@@ -347,9 +340,9 @@ static long open_terminal(struct state *state, const struct mis_step *step) {
 
 static long wait_for_launcher(struct state *state) {
     struct mis_init_message message = {mis_init_prepared, 0};
-    long sent = attempt(state, SYS_sendto,
-                        raw6(SYS_sendto, state->setup->descriptor_socket, (long)&message, sizeof message, MSG_NOSIGNAL,
-                             0, 0));
+    long sent =
+        attempt(state, SYS_sendto,
+                raw6(SYS_sendto, state->setup->descriptor_socket, (long)&message, sizeof message, MSG_NOSIGNAL, 0, 0));
     if (sent < 0)
         return sent;
     int32_t *gate = &state->setup->gate;
@@ -375,8 +368,8 @@ static long execute(struct state *state, const struct mis_step *step) {
         lifted[target] = -1;
         if (source == INT32_MIN)
             continue;
-        long fd = attempt(state, SYS_fcntl,
-                          raw3(SYS_fcntl, resolve_descriptor(state, source), F_DUPFD_CLOEXEC, count + 1));
+        long fd =
+            attempt(state, SYS_fcntl, raw3(SYS_fcntl, resolve_descriptor(state, source), F_DUPFD_CLOEXEC, count + 1));
         if (fd < 0)
             return fd;
         lifted[target] = (int)fd;
@@ -419,15 +412,15 @@ static long obey(struct state *state, const struct mis_step *step) {
     case mis_step_bind:
         return bind_mount(state, step);
     case mis_step_directory: {
-        long result = attempt(state, SYS_mkdirat,
-                              raw3(SYS_mkdirat, place(state, step->place), step->path, step->number));
+        long result =
+            attempt(state, SYS_mkdirat, raw3(SYS_mkdirat, place(state, step->place), step->path, step->number));
         return result == -EEXIST ? 0 : result;
     }
     case mis_step_file:
         return make_file(state, step);
     case mis_step_symlink: {
-        long result = attempt(state, SYS_symlinkat,
-                              raw3(SYS_symlinkat, step->text, place(state, step->place), step->path));
+        long result =
+            attempt(state, SYS_symlinkat, raw3(SYS_symlinkat, step->text, place(state, step->place), step->path));
         return result == -EEXIST ? 0 : result;
     }
     case mis_step_mount_attributes: {
@@ -513,9 +506,9 @@ static long obey(struct state *state, const struct mis_step *step) {
         keep(state, step->slot, -1);
         return 0;
     case mis_step_owner:
-        return attempt(state, SYS_fchownat,
-                       raw5(SYS_fchownat, place(state, step->place), step->path, step->number, step->value,
-                            AT_SYMLINK_NOFOLLOW));
+        return attempt(
+            state, SYS_fchownat,
+            raw5(SYS_fchownat, place(state, step->place), step->path, step->number, step->value, AT_SYMLINK_NOFOLLOW));
     case mis_step_mask:
         raw1(SYS_umask, step->number);
         return 0;

@@ -3,7 +3,6 @@
 #include "clinux.h"
 #include "clinux_enforce.h"
 
-
 #ifndef FAN_EVENT_INFO_TYPE_OLD_DFID_NAME
 #define FAN_EVENT_INFO_TYPE_OLD_DFID_NAME 10
 #define FAN_EVENT_INFO_TYPE_NEW_DFID_NAME 12

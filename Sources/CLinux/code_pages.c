@@ -2,7 +2,8 @@
  * Giving back the pages of start-up code.
  *
  * A launcher that waits for its agent for hours needs little of what it ran to get there: reading profiles, planning,
- * parsing. Those pages belong to the executable's file and are clean; the kernel reads them again should they be needed.
+ * parsing. Those pages belong to the executable's file and are clean; the kernel reads them again should they be
+ * needed.
  */
 #define _GNU_SOURCE
 #include <link.h>

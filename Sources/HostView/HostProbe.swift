@@ -29,7 +29,8 @@ public enum HostProbe {
                 guard links.count < 40, let target = try? readLink(next) else { return .absent }
                 links.append(.init(path: next, target: target))
                 if target.hasPrefix("/") { at = "/" }
-                pending.append(contentsOf: target.split(separator: "/").filter { $0 != "." }.map(String.init).reversed())
+                pending.append(
+                    contentsOf: target.split(separator: "/").filter { $0 != "." }.map(String.init).reversed())
             } else {
                 at = next
             }

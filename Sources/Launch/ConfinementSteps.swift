@@ -80,7 +80,8 @@ struct ConfinementSteps {
         let pointer = unsafe filter.instructions.withUnsafeBytes { unsafe steps.arena.bytes($0) }
         unsafe steps.add(
             mis_step_seccomp, deed: "putting on the system-call filter", slot: .listener,
-            flags: filter.needsListener ? mis_flag_listener.rawValue : 0, data: (pointer, filter.instructions.count * 8))
+            flags: filter.needsListener ? mis_flag_listener.rawValue : 0, data: (pointer, filter.instructions.count * 8)
+        )
         if filter.needsListener {
             steps.add(
                 mis_step_send, deed: "handing over the system-call listener", slot: .listener,
@@ -111,7 +112,8 @@ struct ConfinementSteps {
         if privileged || !keepsCapabilities {
             steps.add(
                 mis_step_unshare, deed: "making the agent's user namespace", number: UInt64(CLONE_NEWUSER))
-            let outer = privileged ? (identity.hostUser, identity.hostGroup) : (identity.insideUser, identity.insideGroup)
+            let outer =
+                privileged ? (identity.hostUser, identity.hostGroup) : (identity.insideUser, identity.insideGroup)
             mapOne(
                 "1", at: .slot(.proc), user: (identity.insideUser, outer.0), group: (identity.insideGroup, outer.1),
                 to: &steps)

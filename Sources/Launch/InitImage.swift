@@ -28,7 +28,8 @@ enum InitImage {
         // MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC; kernels before 6.3 do not know the last and need none.
         do {
             return FileDescriptor(owning: try kernel { unsafe clinux_memfd_create("mis-init", 0x13) })
-        } catch where error.code == EINVAL {
+        } catch {
+            guard error.code == EINVAL else { throw error }
             return FileDescriptor(owning: try kernel { unsafe clinux_memfd_create("mis-init", 0x3) })
         }
     }

@@ -69,7 +69,8 @@ public enum Launcher {
         }
         guardian.watch(agent: raw)
         return unsafe SandboxedProcess(
-            pid: pid, process: FileDescriptor(owning: raw), messages: sockets.takeOurs(), setup: setup, steps: steps, stack: stack)
+            pid: pid, process: FileDescriptor(owning: raw), messages: sockets.takeOurs(), setup: setup, steps: steps,
+            stack: stack)
     }
 
     private static func execution(

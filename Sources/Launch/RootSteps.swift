@@ -213,7 +213,8 @@ struct RootSteps {
         switch mount.kind {
         case .bind(let source, let identity, _, let recursive):
             steps.add(
-                mis_step_bind, deed: "binding", object: source == mount.target ? source : "\(source) at \(mount.target)",
+                mis_step_bind, deed: "binding",
+                object: source == mount.target ? source : "\(source) at \(mount.target)",
                 at: .slot(.root), path: path, sourcePath: source, attributes: attributes,
                 idmap: mount.idmap.flatMap { idmaps[$0] } ?? -1, identity: identity,
                 flags: recursive ? mis_flag_recursive.rawValue : 0)
@@ -255,7 +256,8 @@ struct RootSteps {
         for name in names { steps.file("\(path)/\(name)") }
         // What is allowed again below a denied folder needs a place to be mounted at.
         for inner in plan.mounts where inner.target != mount.target && Paths.isAtOrBelow(inner.target, mount.target) {
-            for folder in Paths.ancestors(inner.target) where Paths.isAtOrBelow(folder, mount.target) && folder != mount.target {
+            for folder in Paths.ancestors(inner.target)
+            where Paths.isAtOrBelow(folder, mount.target) && folder != mount.target {
                 steps.folder(relative(folder))
             }
             if inner.isFolder { steps.folder(relative(inner.target)) } else { steps.file(relative(inner.target)) }
@@ -269,8 +271,8 @@ struct RootSteps {
         guard hasPrivateHome else { return }
         for file in plan.homeFiles {
             folders(above: file.path, &steps)
-            guard let mode = file.mode, let contents = try? readText(file.hostPath, limit: 64 << 20) else { continue }
-            steps.file(relative(file.path), mode: UInt64(mode), text: contents)
+            guard let mode = file.mode, let contents = contents(of: file.hostPath) else { continue }
+            steps.file(relative(file.path), mode: UInt64(mode), contents: contents)
             own(file.path, &steps)
         }
         for decoy in plan.decoys {
@@ -282,6 +284,11 @@ struct RootSteps {
                 steps.file(relative(decoy.path), mode: 0o444)
             }
         }
+    }
+
+    private func contents(of path: String) -> [UInt8]? {
+        guard let file = try? FileDescriptor.openWithoutSymlinks(path, O_RDONLY) else { return nil }
+        return (try? file.readAll(limit: 64 << 20)) ?? nil
     }
 
     private func marks(_ steps: inout StepList) {

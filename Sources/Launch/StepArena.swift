@@ -7,11 +7,13 @@ import LinuxSystem
 @safe final class StepArena {
     private var blocks: [UnsafeMutableRawPointer] = unsafe []
 
-    deinit { for unsafe block in unsafe blocks { unsafe block.deallocate() } }
+    deinit { while let block = unsafe blocks.popLast() { unsafe block.deallocate() } }
 
     func bytes(_ contents: some Collection<UInt8>) -> UnsafeRawPointer {
         let block = UnsafeMutableRawPointer.allocate(byteCount: max(contents.count, 1), alignment: 16)
-        for (index, byte) in contents.enumerated() { unsafe block.storeBytes(of: byte, toByteOffset: index, as: UInt8.self) }
+        for (index, byte) in contents.enumerated() {
+            unsafe block.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
+        }
         unsafe blocks.append(block)
         return UnsafeRawPointer(block)
     }
@@ -27,7 +29,8 @@ import LinuxSystem
         unsafe blocks.append(block)
         let table = unsafe block.bindMemory(to: UnsafeMutablePointer<CChar>?.self, capacity: texts.count + 1)
         for (index, text) in texts.enumerated() {
-            unsafe (table + index).initialize(to: UnsafeMutablePointer(mutating: bytes(text + [0]).assumingMemoryBound(to: CChar.self)))
+            unsafe (table + index).initialize(
+                to: UnsafeMutablePointer(mutating: bytes(text + [0]).assumingMemoryBound(to: CChar.self)))
         }
         unsafe (table + texts.count).initialize(to: nil)
         return unsafe UnsafePointer(table)

@@ -99,6 +99,14 @@ enum SentDescriptor: UInt32 {
         add(mis_step_file, deed: "making the file", object: "/" + path, at: place, path: path, text: text, number: mode)
     }
 
+    /// The same with any bytes.
+    mutating func file(_ path: String, mode: UInt64, contents: [UInt8]) {
+        file(path, mode: mode)
+        guard let last = unsafe steps.indices.last, !contents.isEmpty else { return }
+        unsafe steps[last].text = arena.bytes(contents).assumingMemoryBound(to: CChar.self)
+        unsafe steps[last].text_length = contents.count
+    }
+
     mutating func symlink(_ path: String, to target: String) {
         add(
             mis_step_symlink, deed: "making the symlink", object: "/" + path, at: .slot(.root), path: path,

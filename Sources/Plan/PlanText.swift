@@ -15,7 +15,8 @@ public enum PlanText {
         let identity = plan.identity
         line(
             "runs as",
-            "\(identity.name) (uid \(identity.insideUser) inside, \(identity.hostUser) on the host), home \(identity.home)")
+            "\(identity.name) (uid \(identity.insideUser) inside, \(identity.hostUser) on the host), home \(identity.home)"
+        )
         line("network", plan.network.rawValue)
         line("capabilities", plan.capabilities == 0 ? "none" : capabilities(plan.capabilities))
         line("system calls", plan.seccomp.description)
@@ -34,8 +35,9 @@ public enum PlanText {
         lines.append("  " + plan.environment.map(\.name).joined(separator: " "))
         lines.append("not enforced")
         lines += plan.unenforced.isEmpty ? ["  nothing"] : plan.unenforced.map { "  " + $0 }
-        return Array((lines.map { TerminalText.escaped(Array($0.utf8)) }
-            .joined(separator: "\n") + "\n").utf8)
+        return Array(
+            (lines.map { TerminalText.escaped(Array($0.utf8)) }
+                .joined(separator: "\n") + "\n").utf8)
     }
 
     private static func capabilities(_ set: UInt64) -> String {

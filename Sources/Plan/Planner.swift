@@ -26,6 +26,11 @@ public enum Planner {
                 "unknown = \"trace\": in tier \(tier.rawValue) what no rule lists is not there at all, so it cannot be "
                     + "traced (needs tier bpf)")
         }
+        if profile.process.nested, tier == .fanotify {
+            unenforced.append(
+                "nested = true: opens in a mount namespace that is made inside are not asked about; there, only mounts and "
+                    + "Landlock hold, and name patterns and other names of denied files do not (needs tier bpf)")
+        }
         if !errors.isEmpty { throw PlanErrors(errors) }
 
         return SandboxPlan(

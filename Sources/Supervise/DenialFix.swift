@@ -15,7 +15,8 @@ enum DenialFix {
         let rule = rules[index]
         switch rule.access {
         case .deny, .protect:
-            return "a profile whose [filesystem] \(rule.access.rawValue) does not hold \"\(rule.text)\" (\(rule.origin))"
+            return
+                "a profile whose [filesystem] \(rule.access.rawValue) does not hold \"\(rule.text)\" (\(rule.origin))"
         case .read, .execute, .tmpfs, .write:
             return violation.operation == "execute" ? "[filesystem] execute = [\"\(path)\"]" : "--rw \(path)"
         }

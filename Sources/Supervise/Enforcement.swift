@@ -15,6 +15,8 @@ final class Enforcement {
     private let settling: Timer
     private var arbiter: FanotifyArbiter?
     private var names: NameWatcher?
+    /// Open until the process ends.
+    private var held: [Int32] = []
     private var patterns: NamePatternWatcher?
     /// What the file systems at hand keep from being enforced.
     private(set) var unenforced: [String] = []
@@ -50,7 +52,15 @@ final class Enforcement {
 
     private func answerOpens(_ group: borrowing FanotifyGroup) throws(SystemError) {
         var denied: [ObjectIdentity: Int32] = [:]
-        for object in plan.deniedObjects { denied[object.identity] = Int32(object.rule) }
+        for object in plan.deniedObjects {
+            denied[object.identity] = Int32(object.rule)
+            // Held: its number is not given to another file while it counts.
+            if case .path(let path) = plan.rules[object.rule].pattern,
+                let file = try? FileDescriptor.openWithoutSymlinks(path, O_PATH)
+            {
+                held.append(file.release())
+            }
+        }
         try watchPatterns()
         let arbiter: FanotifyArbiter
         do {

@@ -56,8 +56,8 @@ final class EventLoop {
                 return
             }
             // A handler may forget another's descriptor: looked up one by one.
-            for unsafe event in unsafe events[..<Int(count)] where !isStopped {
-                unsafe handlers[event.data.fd]?(event.events)
+            for index in 0..<Int(count) where !isStopped {
+                unsafe handlers[events[index].data.fd]?(events[index].events)
             }
         }
     }

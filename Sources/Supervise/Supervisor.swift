@@ -135,7 +135,9 @@ public final class Supervisor {
 
     /// The agent was stopped (Ctrl-Z): so is mis, and the shell that started it takes over.
     private func agentStopped(_ signal: Int32) {
-        guard let relay, signal == SIGTSTP || signal == SIGSTOP || signal == SIGTTIN || signal == SIGTTOU else { return }
+        guard let relay, signal == SIGTSTP || signal == SIGSTOP || signal == SIGTTIN || signal == SIGTTOU else {
+            return
+        }
         relay.suspend()
         // The rest of a pipeline would have been stopped by the same key.
         Glibc.kill(0, SIGTSTP)

@@ -30,7 +30,9 @@ struct StateFolder {
             return Paths.normal(folder)
         }
         if caller.user == 0 { return "/var/lib/mis" }
-        if let folder = Environment.value("XDG_STATE_HOME"), folder.hasPrefix("/") { return Paths.normal(folder) + "/mis" }
+        if let folder = Environment.value("XDG_STATE_HOME"), folder.hasPrefix("/") {
+            return Paths.normal(folder) + "/mis"
+        }
         guard caller.home != "/" else {
             throw Missing(
                 description: "no place for the session's record: the account has no home folder; set MIS_STATE_DIR")

@@ -28,7 +28,8 @@ import Testing
     @Test func random() throws {
         var generator = SplitMix(state: 20_260_131)
         let pieces = [
-            ["-q"], ["-v"], ["--json"], ["--dry-run"], ["-p", "job"], ["--profile", "x"], ["--profile=y"], ["--ro", "/a"],
+            ["-q"], ["-v"], ["--json"], ["--dry-run"], ["-p", "job"], ["--profile", "x"], ["--profile=y"],
+            ["--ro", "/a"],
             ["--rw=/b"], ["--net", "none"], ["--env=C=d"], ["--limit", "pids=3"], ["-w", "."], ["--report", "-"],
         ]
         for _ in 0..<500 {
@@ -44,7 +45,8 @@ import Testing
     }
 
     @Test(arguments: [
-        [], ["--help"], ["-h"], ["--nosuch", "true"], ["--ro"], ["--ro", "--rw", "x"], ["-q"], ["--"], ["--prof", "x", "y"],
+        [], ["--help"], ["-h"], ["--nosuch", "true"], ["--ro"], ["--ro", "--rw", "x"], ["-q"], ["--"],
+        ["--prof", "x", "y"],
     ])
     func whatIsNotPlainIsLeftToTheParser(arguments: [String]) {
         #expect(RunArguments(plain: arguments[...]) == nil)

@@ -245,6 +245,14 @@ extension SandboxPlan {
         #expect(throws: PlanErrors.self) { try world.plan() }
     }
 
+    @Test func nestedSandboxesAreAGapOfTheFanotifyTier() throws {
+        var world = World()
+        world.profile.process.nested = true
+        #expect(try world.plan().unenforced.contains { $0.contains("nested") })
+        world.machine.tiers = [.landlock]
+        #expect(try world.plan().unenforced.isEmpty)
+    }
+
     @Test func everyMistakeIsToldAtOnce() {
         var world = World()
         world.request.workspace = "/nowhere"

@@ -105,8 +105,8 @@ static int execute(char *const *arguments, char *const *environment) {
     }
 }
 
-static void __attribute__((noreturn)) become_agent(const char *options, char *const *arguments,
-                                                   char *const *environment) {
+static void __attribute__((noreturn))
+become_agent(const char *options, char *const *arguments, char *const *environment) {
     /* A process group of its own, made foreground before the command starts, so that job control in the pid
      * namespace works and the group is not an orphan: init, its parent, is in the same session. */
     raw2(__NR_setpgid, 0, 0);

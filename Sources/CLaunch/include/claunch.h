@@ -35,11 +35,11 @@ enum { mis_guardian_path_count = 8, mis_guardian_path_length = 256 };
 
 /* What the guardian must undo when the supervisor dies. Shared memory: the supervisor fills it in as it goes. */
 struct mis_guard {
-    int32_t supervisor;                 /* pidfd of the launcher */
-    int32_t is_disarmed;                /* nothing is left to undo */
-    int32_t agent;              /* pidfd of the sandbox's pid 1, or -1 */
-    int32_t kill_file;          /* cgroup.kill, open for writing, or -1 */
-    uint32_t cgroup_count;      /* directories to remove, deepest first */
+    int32_t supervisor;    /* pidfd of the launcher */
+    int32_t is_disarmed;   /* nothing is left to undo */
+    int32_t agent;         /* pidfd of the sandbox's pid 1, or -1 */
+    int32_t kill_file;     /* cgroup.kill, open for writing, or -1 */
+    uint32_t cgroup_count; /* directories to remove, deepest first */
     char cgroups[mis_guardian_path_count][mis_guardian_path_length];
     char runtime[mis_guardian_path_length]; /* a folder of flat files to remove, or "" */
 };
@@ -53,7 +53,6 @@ int mis_guard_add_cgroup(struct mis_guard *_Nonnull guard, const char *_Nonnull 
 int mis_guard_set_runtime(struct mis_guard *_Nonnull guard, const char *_Nonnull path);
 
 /* Starts the guardian. Returns its pid, or -errno; `pidfd` is set. */
-int mis_clone_guardian(struct mis_guard *_Nonnull guard, void *_Nonnull stack, size_t stack_size,
-                       int *_Nonnull pidfd);
+int mis_clone_guardian(struct mis_guard *_Nonnull guard, void *_Nonnull stack, size_t stack_size, int *_Nonnull pidfd);
 
 #endif

@@ -32,10 +32,7 @@ static inline __attribute__((always_inline)) long raw6(long number, long a, long
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc #0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
+    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 
@@ -49,7 +46,7 @@ static inline __attribute__((always_inline)) long raw6(long number, long a, long
 #define raw2(n, a, b) raw6(n, raw_argument(a), raw_argument(b), 0, 0, 0, 0)
 #define raw3(n, a, b, c) raw6(n, raw_argument(a), raw_argument(b), raw_argument(c), 0, 0, 0)
 #define raw4(n, a, b, c, d) raw6(n, raw_argument(a), raw_argument(b), raw_argument(c), raw_argument(d), 0, 0)
-#define raw5(n, a, b, c, d, e)                                                                                        \
+#define raw5(n, a, b, c, d, e)                                                                                         \
     raw6(n, raw_argument(a), raw_argument(b), raw_argument(c), raw_argument(d), raw_argument(e), 0)
 
 #endif

@@ -9,7 +9,8 @@ enum RawArguments {
         let total = Int(CommandLine.argc)
         return (max(total - count, 0)..<total).map { index in
             guard let argument = unsafe CommandLine.unsafeArgv[index] else { return [] }
-            return unsafe Array(UnsafeBufferPointer(start: argument, count: strlen(argument)).map(UInt8.init(bitPattern:)))
+            return unsafe Array(
+                UnsafeBufferPointer(start: argument, count: strlen(argument)).map(UInt8.init(bitPattern:)))
         }
     }
 }

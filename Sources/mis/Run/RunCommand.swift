@@ -23,7 +23,8 @@ struct RunCommand: ParsableCommand {
         // What looks like an option and is none of ours is a slip, not a command: '--' says otherwise.
         if let first = command.first, first.hasPrefix("-"), first != "--" {
             if first == "--help" || first == "-h" { throw CleanExit.helpRequest(self) }
-            throw ValidationError("unknown option \(first); see 'mis run --help', and put '--' before a command like that")
+            throw ValidationError(
+                "unknown option \(first); see 'mis run --help', and put '--' before a command like that")
         }
         if arguments.isEmpty {
             throw ValidationError("no command given; say what to run, for example: mis run -- make test")

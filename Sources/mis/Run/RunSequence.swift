@@ -60,7 +60,8 @@ struct RunSequence {
             Messages.say(
                 report.exit.code == 127
                     ? "\(name): not found inside the sandbox; show it with --ro, or name another command"
-                    : "\(name): cannot be executed inside the sandbox; 'execute' in the profile says from where programs run")
+                    : "\(name): cannot be executed inside the sandbox; 'execute' in the profile says from where programs run"
+            )
         }
         if let detail = outcome.detail { Messages.say("ended the run (\(report.exit.reason.rawValue)): \(detail)") }
         if options.quiet { return }
@@ -70,10 +71,13 @@ struct RunSequence {
     }
 
     private func closing(_ report: RunReport) -> String {
-        var parts = ["\(report.durationMilliseconds) ms", "\(report.verdicts.allow) allowed, \(report.verdicts.deny) denied"]
+        var parts = [
+            "\(report.durationMilliseconds) ms", "\(report.verdicts.allow) allowed, \(report.verdicts.deny) denied",
+        ]
         if let cpu = report.resources.cpuMicroseconds { parts.append("processor \(cpu / 1000) ms") }
         if let peak = report.resources.memoryPeak { parts.append("memory peak \(SizeText.describe(bytes: peak))") }
-        return parts.joined(separator: ", ") + ", level \(report.level), exit \(report.exit.code) (\(report.exit.reason.rawValue))"
+        return parts.joined(separator: ", ")
+            + ", level \(report.level), exit \(report.exit.code) (\(report.exit.reason.rawValue))"
     }
 
     private func failed(_ problem: SetupProblem) -> RunReport {
@@ -81,7 +85,8 @@ struct RunSequence {
             session: "", tier: nil, profile: options.profile, command: command.map { Array($0.utf8) },
             exit: .setup(.failed), durationMilliseconds: 0)
         let message = problem.sentences.joined(separator: "\n")
-        report.setupError = .init(step: problem.step, object: [], errno: problem.errno, message: message, fix: problem.fix)
+        report.setupError = .init(
+            step: problem.step, object: [], errno: problem.errno, message: message, fix: problem.fix)
         return report
     }
 

@@ -20,7 +20,9 @@ struct RunSetup {
         var mistakes: [String] = []
         let caller = Self.caller(user: nil, &mistakes)
         let current = (try? readLink("/proc/self/cwd")) ?? "/"
-        if options.workspace == "" { mistakes.append("--workspace \"\": an empty path; name a folder, or leave it out") }
+        if options.workspace == "" {
+            mistakes.append("--workspace \"\": an empty path; name a folder, or leave it out")
+        }
         let workspace = Self.canonical(options.workspace ?? current, current)
         let home = caller.account?.home ?? caller.home
         let variables = Variables(
@@ -53,14 +55,17 @@ struct RunSetup {
         do {
             let home = request.caller.isPrivileged ? request.caller.account?.home ?? caller.home : caller.home
             let host = try HostView.gather(profile: profile, request: request, home: home, tier: tier)
-            plan = try Planner.plan(profile: profile, request: request, machine: machine, host: host)
+            var plan = try Planner.plan(profile: profile, request: request, machine: machine, host: host)
+            plan.leaveOutForeignFileSystems()
+            self.plan = plan
         } catch let error as PlanErrors {
             throw Refusal(sentences: error.sentences)
         } catch {
             throw Refusal(sentences: ["looking at the mounts of this machine: \(error)"])
         }
         do {
-            state = try StateFolder(caller: request.caller, record: options.record.map { Paths.normal($0, base: current) })
+            state = try StateFolder(
+                caller: request.caller, record: options.record.map { Paths.normal($0, base: current) })
         } catch {
             throw Refusal(sentences: [error.description])
         }
@@ -137,7 +142,8 @@ struct RunSetup {
         }
         for text in options.bind {
             let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-            guard parts.count == 2 || parts.count == 3 && (parts[2] == "ro" || parts[2] == "rw"), parts[1].hasPrefix("/"),
+            guard parts.count == 2 || parts.count == 3 && (parts[2] == "ro" || parts[2] == "rw"),
+                parts[1].hasPrefix("/"),
                 !parts[0].isEmpty
             else {
                 mistakes.append("--bind \(text): not SRC:DST or SRC:DST:ro with an absolute DST")

@@ -97,10 +97,9 @@ final class RunningSandbox {
         do {
             let cgroup = try SandboxCgroup.create(name: name, limits: limits, in: hierarchy)
             return (cgroup, cgroup.unenforced.map(\.description))
-        } catch where [EACCES, EPERM, EROFS].contains(error.errno.code) {
-            return (nil, limits.unenforced(because: "\(error)").map(\.description))
         } catch {
-            throw SetupProblem(error)
+            guard [EACCES, EPERM, EROFS].contains(error.errno.code) else { throw SetupProblem(error) }
+            return (nil, limits.unenforced(because: "\(error)").map(\.description))
         }
     }
 
