@@ -79,6 +79,8 @@ public struct Invoker: Sendable, Equatable {
     public var name: String
     /// Root of the machine, and not of a user namespace.
     public var isPrivileged: Bool
+    /// Supplementary groups besides the own one, by name where there is one.
+    public var otherGroups: [String] = []
 
     public init(user: UInt32, group: UInt32, account: RunAccount? = nil, home: String, name: String) {
         self.user = user

@@ -26,6 +26,11 @@ public enum Planner {
                 "unknown = \"trace\": in tier \(tier.rawValue) what no rule lists is not there at all, so it cannot be "
                     + "traced (needs tier bpf)")
         }
+        if identity.kind == .ordinary, !request.caller.otherGroups.isEmpty {
+            unenforced.append(
+                "supplementary groups (\(request.caller.otherGroups.joined(separator: ", "))): an ordinary user cannot give "
+                    + "them up, so what they may read in the view can be read inside (start mis with sudo)")
+        }
         if profile.process.nested, tier == .fanotify {
             unenforced.append(
                 "nested = true: opens in a mount namespace that is made inside are not asked about; there, only mounts and "

@@ -245,6 +245,14 @@ extension SandboxPlan {
         #expect(throws: PlanErrors.self) { try world.plan() }
     }
 
+    @Test func groupsAnOrdinaryUserKeepsAreTold() throws {
+        var world = World(user: 1000)
+        world.request.caller.otherGroups = ["docker"]
+        #expect(try world.plan().unenforced.contains { $0.contains("docker") })
+        world.request.caller.isPrivileged = true
+        #expect(try world.plan().unenforced.isEmpty)
+    }
+
     @Test func nestedSandboxesAreAGapOfTheFanotifyTier() throws {
         var world = World()
         world.profile.process.nested = true

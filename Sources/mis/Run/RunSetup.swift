@@ -81,6 +81,7 @@ struct RunSetup {
         caller.home = Paths.normal(caller.home)
         caller.isPrivileged = uid == 0 && isInitialUserNamespace
         guard caller.isPrivileged else {
+            caller.otherGroups = SupplementaryGroups.names(besides: caller.group)
             if let user, user != caller.name {
                 mistakes.append(
                     "[process] user = \"\(user)\": only root can run the agent as somebody else; start mis with sudo, "
