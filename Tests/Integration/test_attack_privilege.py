@@ -1,8 +1,10 @@
 """Class F: namespaces, capabilities, privilege."""
 
-from attacks.case import Case
+import pytest
+from attacks.case import LAUNCHERS, Case, covers
 from attacks.fixtures import world  # noqa: F401
 from attacks.suite import attack_tests
+from attacks.world import USER, World, bounded
 
 CASES = [
     Case(
@@ -46,3 +48,22 @@ CASES = [
 ]
 
 test_control, test_inside, test_layer = attack_tests(CASES)
+
+
+@covers("C080", "a group of the launching user's (docker, disk, kvm)", ("user",))
+@pytest.mark.parametrize("who", ("control", *LAUNCHERS))
+def test_supplementary_groups(world: World, who: str):  # noqa: F811
+    """Root's launches drop them. An ordinary user may not, and is told so."""
+    read = ["sh", "-c", f"cat {world.ws}/disk-group.txt; echo; id -G; echo end"]
+    identity = [f"--reuid={USER}", f"--regid={USER}"] if who in ("control", "user") else []
+    command, environment = world.command(who, "--") if who != "control" else ([], {"PATH": "/usr/bin:/bin"})
+    if who == "user":
+        command = command[4:]
+        command.remove("-q")
+    result = bounded(["setpriv", *identity, "--groups=6", *command, *read], environment, 20, None, cwd=world.ws)
+    assert "end" in result.out, str(result)
+    leaked = world.token in result.out
+    if who == "user" and leaked:
+        assert "supplementary" in result.err, f"kept, and nobody is told: {result}"
+    else:
+        assert leaked == (who == "control"), str(result)

@@ -92,12 +92,18 @@ class World:
             os.chown(folder / name, 0, owner)
             (folder / name).chmod(0o640)
 
-    def remove(self) -> None:
+    def rest(self) -> None:
+        """Ends the processes; they are started again when they are needed."""
         for sandbox in self.live.values():
             sandbox.end()
+        self.live.clear()
         if self.neighbour:
             self.neighbour.kill()
             self.neighbour.wait()
+            self.neighbour = None
+
+    def remove(self) -> None:
+        self.rest()
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.state, ignore_errors=True)
         self.host_tmp.unlink(missing_ok=True)

@@ -155,6 +155,8 @@ static const struct kind kinds[] = {{"user", CLONE_NEWUSER}, {"mount", CLONE_NEW
 
 static int unshare_one(void *flag) { return unshare((int)(uintptr_t)flag) ? errno : 0; }
 
+static int mount_proc(void *target) { return mount("none", target, "proc", 0, NULL) ? 1 : 0; }
+
 static void namespaces(void) {
     for (size_t each = 0; each < sizeof kinds / sizeof *kinds; each++) {
         char name[64];
@@ -174,6 +176,20 @@ static void namespaces(void) {
     }
     step("unshare user and mount", in_child(unshare_one, (void *)(uintptr_t)(CLONE_NEWUSER | CLONE_NEWNS)) ? (errno = EPERM, -1) : 0);
     near("fork", in_child(in_process, "NoNewPrivs") >= 0 ? 0 : -1);
+}
+
+/* What a process does that may make namespaces of its own, and holds every capability over them. */
+static void inside_a_nest(void) {
+    const char *target = argument("mountpoint");
+    near("unshare", unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS));
+    step("mount tmpfs", mount("none", target, "tmpfs", 0, NULL));
+    step("open_tree", close_if_open(syscall(SYS_open_tree, AT_FDCWD, target, OPEN_TREE_CLONE)));
+    step("mount proc", in_child(mount_proc, (void *)(uintptr_t)target) ? (errno = EPERM, -1) : 0);
+    step("bind", mount("/usr", target, NULL, MS_BIND | MS_REC, NULL));
+    step("unmount", umount2(target, MNT_DETACH));
+    step("fsopen", close_if_open(syscall(SYS_fsopen, "tmpfs", 0)));
+    step("keyctl", syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1));
+    near("status", read_some("/proc/self/status"));
 }
 
 /* Only user namespaces, for the layer that counts them out. */
@@ -291,6 +307,6 @@ static void process_controls(void) {
 }
 
 ATTACKS({"C072", capability_sets}, {"C073", no_new_privileges}, {"C074", own_set_uid_program}, {"C074b", set_uid_programs},
-        {"C075", file_capabilities}, {"C076", namespaces}, {"C076b", user_namespaces}, {"C077", clone_three},
+        {"C075", file_capabilities}, {"C076", namespaces}, {"C076b", user_namespaces}, {"C076c", inside_a_nest}, {"C077", clone_three},
         {"C078", join_namespaces}, {"C080", groups}, {"C081", release_agent}, {"C082", keyrings},
         {"C083", personalities}, {"C084", process_controls})
