@@ -125,6 +125,13 @@ def test_a_denied_key_of_the_home_folder_is_reported(make_sandbox, launcher: str
     assert str(key) in result.stderr
 
 
+def test_repeated_denials_are_counted(root: Sandbox) -> None:
+    root.write(".env", "KEY=hidden")
+    result = root.shell("for i in 1 2 3 4 5 6 7 8; do cat .env; done; exit 0").ok()
+    [denial] = result.report["denials"]
+    assert denial["count"] == result.report["verdicts"]["deny"] == 8
+
+
 SECRETS = {
     "--api-key=sk-ant-verysecretvalue12345": "verysecret",
     "https://me:hunter2pass@example.com/x": "hunter2pass",
