@@ -123,6 +123,13 @@ remote_plugin = false
 apps = false
 daemon_auto_start = false
 
+# What its first starts in a terminal note here themselves: profile agent protects the file, programs stand in it too.
+[tui]
+screen_reader_detection_done = true
+
+[tui.model_availability_nux]
+"gpt-6.1-sol" = 4
+
 [projects."{workspace}"]
 trust_level = "trusted"
 """

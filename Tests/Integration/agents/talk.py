@@ -135,7 +135,10 @@ def talk(agent: Agent, installed: Installed, wrapper: Wrapper, world: World) -> 
             echoed = "echo sane-$((1+1))" in shown
 
             # Only now, in a second conversation: after fg the shell itself puts the terminal right.
-            terminal.type(f"clear; {start}")
+            # The first conversation's prompt must be gone from the screen before this one's is waited for.
+            terminal.type("clear")
+            terminal.wait(r"\Aready> *\Z")
+            terminal.type(str(start))
             terminal.wait(conversation.prompt)
             terminal.press("C-z")
             terminal.wait(rf"Stopped.*\n(.*\n)*{SHELL}")

@@ -50,9 +50,11 @@ class Terminal:
                               capture_output=True, text=True, timeout=20).stdout
 
     def type(self, text: str) -> None:
-        """Type a text and press Enter. The pause keeps programs from taking the two for one paste."""
+        """Type a text, see it on the screen, and press Enter. A program that reads both at once takes them for a paste
+        with a line break in it; a busy one does that however long the pause between them is."""
         self._tmux("send-keys", "-l", text)
-        time.sleep(0.3)
+        self.wait(re.escape(text[-20:]), joined=True)
+        time.sleep(0.2)
         self.press("Enter")
 
     def press(self, key: str) -> None:
@@ -62,19 +64,19 @@ class Terminal:
     def resize(self, columns: int, rows: int) -> None:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
-    def screen(self) -> str:
-        """What is on the screen, trailing blanks removed."""
-        return self._tmux("capture-pane", "-p")
+    def screen(self, joined: bool = False) -> str:
+        """What is on the screen, trailing blanks removed; lines that the terminal wrapped are joined if asked."""
+        return self._tmux("capture-pane", "-pJ" if joined else "-p")
 
     def modes(self) -> dict[str, str]:
         shown = "\n".join(f"{name}=#{{{name}}}" for name in UNTOUCHED)
         return dict(line.split("=", 1) for line in self._tmux("display-message", "-p", shown).splitlines())
 
-    def wait(self, pattern: str, seconds: float = 30) -> str:
+    def wait(self, pattern: str, seconds: float = 30, joined: bool = False) -> str:
         """Wait until a pattern is on the screen, and return the screen. A screen without it is the failure's text."""
         end = time.monotonic() + seconds
         while True:
-            shown = self.screen()
+            shown = self.screen(joined)
             if re.search(pattern, shown.rstrip(), re.MULTILINE):
                 return shown
             if time.monotonic() > end:
