@@ -59,7 +59,6 @@ def enter_stage() -> Path:
     mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
     _stage = Path(tempfile.mkdtemp(prefix="mis-tests-", dir="/var/tmp"))
     _stage.chmod(0o755)
-    # root's own state folder too, so that a test that needs the default place leaves nothing on the machine.
     for file, line in {
         "/etc/passwd": f"{ACCOUNT}:x:{UID}:{GID}::{_stage}/home:/bin/bash\n",
         "/etc/group": f"{ACCOUNT}:x:{GID}:\n",
@@ -123,7 +122,9 @@ class Result:
 
     def ok(self) -> "Result":
         """For runs that have to succeed: what went wrong is in the message."""
-        assert self.status == 0, f"status {self.status}\n--- stdout\n{self.stdout[-4000:]}\n--- stderr\n{self.stderr[-4000:]}"
+        assert self.status == 0, (
+            f"status {self.status}\n--- stdout\n{self.stdout[-4000:]}\n--- stderr\n{self.stderr[-4000:]}"
+        )
         return self
 
     def refused(self, *words: str) -> "Result":
@@ -146,7 +147,8 @@ class Sandbox:
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.home = self.base / "home"
+        # Through sudo, an account's home is what /etc/passwd says; it is the same for all such sandboxes.
+        self.home = Path(pwd.getpwnam(ACCOUNT).pw_dir) if self.launcher == "sudo" else self.base / "home"
         self.workspace = self.base / "work"
         self.state = self.base / "state"
         self.reports = self.base / "reports"
@@ -191,10 +193,6 @@ class Sandbox:
             "LANG": "C.UTF-8", "MIS_STATE_DIR": str(self.state),
         }  # fmt: skip
         if self.launcher == "sudo":
-            # The account's home is what /etc/passwd says, not what the environment does.
-            self.home = Path(pwd.getpwnam(ACCOUNT).pw_dir)
-            self.home.mkdir(exist_ok=True)
-            self.own(self.home)
             variables |= {"HOME": "/root", "SUDO_UID": str(UID), "SUDO_GID": str(GID), "SUDO_USER": ACCOUNT}
         return variables
 
@@ -279,7 +277,9 @@ def inside_namespace(pid: int) -> bool:
 
 def sandbox_init(mis: int) -> int:
     """Pid 1 of the sandbox, as the host numbers it."""
-    return wait_for(lambda: next((child for child in children(mis) if inside_namespace(child)), 0), "pid 1 of the sandbox")
+    return wait_for(
+        lambda: next((child for child in children(mis) if inside_namespace(child)), 0), "pid 1 of the sandbox"
+    )
 
 
 def guardian(mis: int) -> int:

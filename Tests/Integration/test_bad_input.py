@@ -75,7 +75,9 @@ def test_all_mistakes_at_once(user: Sandbox) -> None:
         assert word in text
 
 
-@pytest.mark.parametrize("arguments", [["--no-such-option", "--", "true"], ["--timeout"], [], ["--"], ["-w"], ["--limit"]])
+@pytest.mark.parametrize(
+    "arguments", [["--no-such-option", "--", "true"], ["--timeout"], [], ["--"], ["-w"], ["--limit"]]
+)
 def test_command_lines_that_cannot_be_read(user: Sandbox, arguments: list[str]) -> None:
     process = subprocess.run(
         user.as_caller([user.mis, "run", *arguments]), env=user.environment, cwd=user.workspace, capture_output=True,
@@ -108,7 +110,7 @@ def test_long_and_strange_arguments_arrive(user: Sandbox) -> None:
     result = user.run("/usr/bin/python3", "-c", script, *arguments).ok()
     bare = subprocess.run(["/usr/bin/python3", "-c", script, *arguments], capture_output=True, text=True)
     assert result.stdout == bare.stdout
-    assert result.report["command"][-len(arguments):][-5:] == arguments[-5:]
+    assert result.report["command"][-len(arguments) :][-5:] == arguments[-5:]
 
 
 def test_an_argument_that_is_not_unicode(user: Sandbox) -> None:
@@ -124,13 +126,15 @@ def test_environment_larger_than_usual(user: Sandbox) -> None:
 
 # Workspaces
 
-@pytest.mark.parametrize("folder", ["/", "/home", "/etc", "/proc", "/usr", "/dev", "/sys", "/var", "/usr/lib", "/root", "/boot"])
+
+@pytest.mark.parametrize(
+    "folder", ["/", "/home", "/etc", "/proc", "/usr", "/dev", "/sys", "/var", "/usr/lib", "/root", "/boot"]
+)
 def test_workspaces_that_are_refused(root: Sandbox, folder: str) -> None:
     assert "workspace" in refuses(root, ["-w", folder], folder)
 
 
 def test_the_home_folder_and_what_holds_it(sandbox: Sandbox) -> None:
-    sandbox.environment  # the home of an account is only known after asking for it
     assert "--force-workspace" in refuses(sandbox, ["-w", str(sandbox.home)], "home")
     refuses(sandbox, ["-w", str(sandbox.home.parent)], "home")
     project = sandbox.home / "project"
@@ -178,6 +182,7 @@ def test_a_current_folder_that_was_removed(user: Sandbox) -> None:
 
 # Machines that lack something
 
+
 def in_namespaces(sandbox: Sandbox, prepare: str, *flags: str) -> subprocess.CompletedProcess[str]:
     """mis, after the machine was made worse in namespaces of its own."""
     command = f"{prepare} && exec {sandbox.mis} run -- /bin/sh -c 'echo ran'"
@@ -215,7 +220,7 @@ AS_USER = f"setpriv --reuid={UID} --regid={UID} --clear-groups"
 
 
 def test_proc_that_cannot_be_mounted(user: Sandbox) -> None:
-    """Something lies over a part of /proc, as in a container: the kernel then refuses a fresh one to a user namespace."""
+    """Something lies over a part of /proc, as in a container: the kernel then refuses a fresh one."""
 
     def run(prepare: str) -> subprocess.CompletedProcess[str]:
         command = f"{prepare} && exec {AS_USER} {user.mis} run -- /bin/sh -c 'echo ran'"
@@ -280,7 +285,7 @@ def test_little_memory(user: Sandbox) -> None:
         size = megabytes << 20
         result = user.run(
             "/bin/sh", "-c", "echo ran", report=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+            preexec_fn=lambda size=size: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
         )  # fmt: skip
         assert (result.status, result.stdout) == (0, "ran\n") or result.status in (125, 127, 132, 133, 134, 139)
         assert result.status == 0 or "ran" not in result.stdout
@@ -303,7 +308,18 @@ def test_closed_streams(sandbox: Sandbox, closed: tuple[int, ...]) -> None:
 
 def test_a_machine_without_its_own_proc_entries(user: Sandbox) -> None:
     """An account that /etc/passwd does not know."""
-    command = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", user.mis, "run", "--", "/bin/sh", "-c", "id -u"]
+    command = [
+        "setpriv",
+        "--reuid=54321",
+        "--regid=54321",
+        "--clear-groups",
+        user.mis,
+        "run",
+        "--",
+        "/bin/sh",
+        "-c",
+        "id -u",
+    ]
     other = user.base / "other"
     for folder in (other, other / "work", other / "state"):
         folder.mkdir()

@@ -44,7 +44,9 @@ def test_120_out_of_memory(make_sandbox, launcher: str) -> None:
     assert result.status == 120
     assert result.exit["reason"] == "oom"
     assert result.report["resources"]["memory_peak"] <= 64 << 20
-    honest = sandbox.run("/usr/bin/python3", "-c", "held = bytes(16 << 20); print('held')", options=["--limit", "memory=64M"])
+    honest = sandbox.run(
+        "/usr/bin/python3", "-c", "held = bytes(16 << 20); print('held')", options=["--limit", "memory=64M"]
+    )
     assert honest.ok().stdout == "held\n"
 
 

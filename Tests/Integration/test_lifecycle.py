@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Leftovers, Sandbox, cgroups, guardian, sandbox_init, wait_for
+from harness import Leftovers, Sandbox, cgroups, guardian, mount, sandbox_init, unmount, wait_for
 
 # Forks as fast as it can: a killer that goes by lists never catches up with it.
 FORKER = "import os\nprint('begun', flush=True)\nwhile True:\n  if os.fork(): os._exit(0)\n"
 FOREST = (
-    "import os, time\nfor _ in range(40):\n  if not os.fork(): time.sleep(60)\nprint('begun', flush=True)\ntime.sleep(60)"
+    "import os, time\n"
+    "for _ in range(40):\n  if not os.fork(): time.sleep(60)\n"
+    "print('begun', flush=True)\ntime.sleep(60)"
 )
 
 
@@ -123,11 +125,10 @@ def test_the_agent_closes_everything_and_goes_on(user: Sandbox) -> None:
 def test_a_hundred_at_once(make_sandbox, leftovers: Leftovers) -> None:
     sandboxes = [make_sandbox(launcher) for launcher in ("user", "root")]
     before = len(cgroups())
-    runs = [
-        (number, sandboxes[number % 2].start("/bin/sh", "-c", f"echo {number} > {number}; sleep 3; cat {number}; exit {number}",
-                                              options=["-q"]))
-        for number in range(100)
-    ]  # fmt: skip
+    runs = []
+    for number in range(100):
+        script = f"echo {number} > {number}; sleep 3; cat {number}; exit {number}"
+        runs.append((number, sandboxes[number % 2].start("/bin/sh", "-c", script, options=["-q"])))
     for number, process in runs:
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (number, f"{number}\n".encode(), b"")
@@ -247,3 +248,19 @@ def test_two_runs_do_not_see_each_other(sandbox: Sandbox) -> None:
     result = sandbox.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; kill -9 -1; echo done").ok()
     assert "30.123" not in result.stdout
     assert first.poll() is None
+
+
+def test_a_leftover_would_be_seen(stage: Path) -> None:
+    """What every test here relies on: an orphan that left its session is found, and so is a mount."""
+    look = Leftovers()
+    subprocess.run(["/bin/sh", "-c", "setsid sleep 60 >/dev/null 2>&1 &"], check=True)
+    folder = stage / "mounted"
+    folder.mkdir()
+    mount("tmpfs", folder, "tmpfs")
+    try:
+        found = "\n".join(look.now())
+        assert "sleep" in found and str(folder) in found
+    finally:
+        unmount(folder)
+        look.remove()
+    look.none_within(2)

@@ -49,7 +49,11 @@ def test_git(sandbox: Sandbox) -> None:
         env=AUTHOR,
     )
     assert "first | 1 +" in result.stdout
-    assert [line for line in result.stdout.splitlines() if line in ("+three", "3", "Inside")] == ["+three", "3", "Inside"]
+    assert [line for line in result.stdout.splitlines() if line in ("+three", "3", "Inside")] == [
+        "+three",
+        "3",
+        "Inside",
+    ]
     assert outside(sandbox, "git", "log", "--format=%s", "topic").split() == ["Third", "Inside", "Outside"]
     assert outside(sandbox, "git", "status", "--short").strip() == "?? tree/"
 
@@ -71,7 +75,7 @@ def wheel(folder: Path) -> Path:
     files = {
         "greeting.py": "def greet():\n    return 'good day'\n",
         "greeting-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n",
-        "greeting-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "greeting-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         "greeting-1.0.dist-info/entry_points.txt": "[console_scripts]\ngreet = greeting:greet\n",
     }
     records = []
@@ -101,7 +105,8 @@ def test_pytest_of_a_small_project(sandbox: Sandbox) -> None:
     sandbox.write("thing.py", "def double(x):\n    return 2 * x\n")
     sandbox.write(
         "test_thing.py",
-        "import thing\ndef test_right(tmp_path):\n    (tmp_path / 'x').write_text('y')\n    assert thing.double(2) == 4\n"
+        "import thing\n"
+        "def test_right(tmp_path):\n    (tmp_path / 'x').write_text('y')\n    assert thing.double(2) == 4\n"
         "def test_wrong():\n    assert thing.double(2) == 5\n",
     )
     result = sandbox.run("/usr/bin/python3", "-m", "pytest", "-q", profile="agent")
@@ -198,8 +203,7 @@ with open(path) as file: print(json.load(file)['runs'])
 
 @pytest.mark.parametrize("neighbour", [".tmp.123", ".new"])
 def test_a_listed_file_of_the_home_saved_by_renaming(sandbox: Sandbox, neighbour: str) -> None:
-    """As editors and agents save: a new file beside it, renamed over it. Twice, for the second finds the first's work."""
-    sandbox.environment
+    """As editors and agents save: a new file beside it, renamed over it. The second time finds the first's work."""
     settings = sandbox.write(sandbox.home / ".claude.json", '{"runs": 1, "kept": true}', 0o600)
     sandbox.write("save.py", SAVE)
     for runs in (2, 3):
@@ -212,7 +216,6 @@ def test_a_listed_file_of_the_home_saved_by_renaming(sandbox: Sandbox, neighbour
 
 
 def test_a_listed_folder_of_the_home(sandbox: Sandbox) -> None:
-    sandbox.environment
     sandbox.write(sandbox.home / ".claude/state.json", "{}")
     agent(sandbox, "echo '{\"x\": 1}' > ~/.claude/state.json; mkdir ~/.claude/projects; echo x > ~/.claude/projects/p")
     assert (sandbox.home / ".claude/state.json").read_text() == '{"x": 1}\n'
@@ -222,7 +225,8 @@ def test_a_listed_folder_of_the_home(sandbox: Sandbox) -> None:
 def test_two_agents_in_one_workspace(sandbox: Sandbox) -> None:
     outside(sandbox, "git", "init", "-q", "-b", "main")
     script = (
-        "for i in {{1..10}}; do echo $i > {0}-$i; until git add {0}-$i && git commit -qm {0}-$i {0}-$i; do sleep 0.05; done; done "
+        "for i in {{1..10}}; do echo $i > {0}-$i; "
+        "until git add {0}-$i && git commit -qm {0}-$i {0}-$i; do sleep 0.05; done; done "
         "2>/dev/null; touch {0}-done; until [ -e {1}-done ]; do sleep 0.05; done; echo {0} met {1}"
     )
     both = [
@@ -320,7 +324,11 @@ def test_end_of_input_ends_a_shell(terminal: Pseudoterminal, user: Sandbox) -> N
 
 def test_who_am_i(sandbox: Sandbox) -> None:
     """Programs ask for a name and a home for their uid; there is an answer."""
-    result = agent(sandbox, 'id -un; getent passwd "$(id -u)" | cut -d: -f6; echo ~; hostname; python3 -c "import getpass; print(getpass.getuser())"')
+    result = agent(
+        sandbox,
+        'id -un; getent passwd "$(id -u)" | cut -d: -f6; echo ~; hostname; '
+        'python3 -c "import getpass; print(getpass.getuser())"',
+    )
     name, home, expanded, host, python = result.stdout.splitlines()
     assert name == python and host
     assert home == expanded

@@ -71,7 +71,7 @@ def test_every_change_shows(user: Sandbox) -> None:
 def test_reasoning_is_recorded(sandbox: Sandbox) -> None:
     script = (
         'echo "first I look" >&$MIS_REASONING_FD; printf "then\\nI write" >&$MIS_REASONING_FD; '
-        'python3 -c "import os; os.write(int(os.environ[\'MIS_REASONING_FD\']), bytes(range(256)))"'
+        "python3 -c \"import os; os.write(int(os.environ['MIS_REASONING_FD']), bytes(range(256)))\""
     )
     result = recorded(sandbox, script).ok()
     lines = result.stream("reasoning")
@@ -89,7 +89,9 @@ def test_reasoning_without_end_is_bounded(user: Sandbox) -> None:
 
 
 def test_no_reasoning_for_a_profile_without(root: Sandbox) -> None:
-    profile = root.write(root.base / "quiet.toml", 'name = "quiet"\nextends = ["default"]\n[streams]\nreasoning = false\n')
+    profile = root.write(
+        root.base / "quiet.toml", 'name = "quiet"\nextends = ["default"]\n[streams]\nreasoning = false\n'
+    )
     assert root.shell("echo ${MIS_REASONING_FD-none}", profile=str(profile)).ok().stdout == "none\n"
     assert root.shell("echo ${MIS_REASONING_FD-none}").ok().stdout.strip().isdigit()
 
@@ -147,7 +149,10 @@ def test_secrets_are_masked_everywhere(sandbox: Sandbox) -> None:
         options=["--env", "DB_PASSWORD=dbsecretvalue", "--env", "GREETING=hello"],
     ).ok()  # fmt: skip
     assert "s3kr1tpass" in result.stdout, "the agent gets what it was given"
-    kept = "".join(path.read_text() for path in result.session.iterdir() if path.is_file()) + result.report_file.read_text()
+    kept = (
+        "".join(path.read_text() for path in result.session.iterdir() if path.is_file())
+        + result.report_file.read_text()
+    )
     for secret in (*SECRETS.values(), "s3kr1tpass", "dbsecretvalue"):
         assert secret not in kept, secret
     assert "plainword" in kept and "GREETING=hello" in kept and "DB_PASSWORD=***" in kept
@@ -164,8 +169,8 @@ def small_disk(stage: Path) -> Iterator[Path]:
 
 def test_a_full_disk_does_not_stop_the_run(small_disk: Path, root: Sandbox) -> None:
     script = (
-        "i=0; while [ $i -lt 30 ]; do head -c 30000 /dev/zero | tr '\\0' x >&$MIS_REASONING_FD; echo >&$MIS_REASONING_FD; "
-        "i=$((i+1)); done; cat .env; echo done"
+        "i=0; while [ $i -lt 30 ]; do head -c 30000 /dev/zero | tr '\\0' x; echo; "
+        "i=$((i+1)); done >&$MIS_REASONING_FD; cat .env; echo done"
     )
     root.write(".env", "hidden")
     result = root.shell(script, options=["--record", str(small_disk)]).ok()

@@ -47,8 +47,8 @@ print(json.dumps({
 
 CALLS = [
     "clone3", "unshare", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "pivot_root",
-    "umount2", "fchdir", "chdir", "mkdirat", "symlinkat", "mknodat", "fchownat", "sethostname", "setgroups", "setresuid",
-    "setresgid", "capset", "prctl", "prlimit64", "keyctl", "landlock_create_ruleset", "landlock_add_rule",
+    "umount2", "fchdir", "chdir", "mkdirat", "symlinkat", "mknodat", "fchownat", "sethostname", "setgroups",
+    "setresuid", "setresgid", "capset", "prctl", "prlimit64", "keyctl", "landlock_create_ruleset", "landlock_add_rule",
     "landlock_restrict_self", "seccomp", "close_range", "dup3", "execveat", "memfd_create", "socketpair", "pidfd_open",
     "sendmsg", "setsid", "fanotify_init", "fanotify_mark", "timerfd_create", "epoll_create1", "signalfd4", "flock",
     "inotify_init1", "inotify_add_watch",
@@ -72,7 +72,13 @@ class Stage:
             sandbox.write(name, "hidden")
         # The network is shared here, and a time namespace is not made.
         own = [str(path.readlink()) for path in Path("/proc/self/ns").iterdir()]
-        self.agent = ["/usr/bin/python3", "-c", POSTURE, abstract, *(name for name in own if name[:3] not in ("net", "tim"))]
+        self.agent = [
+            "/usr/bin/python3",
+            "-c",
+            POSTURE,
+            abstract,
+            *(name for name in own if name[:3] not in ("net", "tim")),
+        ]
         log = sandbox.reports / "calls"
         self.whole = self.run(["-o", str(log), "-e", f"trace={','.join(CALLS)}"])
         assert self.whole.status == 0, self.whole.stderr
@@ -134,7 +140,16 @@ def test_a_launch_in_which_one_call_fails(make_sandbox, abstract: str, leftovers
     assert posture["denied"] in (1, 13)
     assert posture["named"] == (1 if launcher == "root" else "went")
     assert posture["status"]["NoNewPrivs"] == ["1"] and posture["status"]["Seccomp"] == ["2"]
-    for call in ("clone3", "unshare", "move_mount", "pivot_root", "landlock_restrict_self", "seccomp", "capset", "execveat"):
+    for call in (
+        "clone3",
+        "unshare",
+        "move_mount",
+        "pivot_root",
+        "landlock_restrict_self",
+        "seccomp",
+        "capset",
+        "execveat",
+    ):
         assert stage.calls[call], f"{call} is not made any more: is another in its place?"
 
     cases = []

@@ -58,7 +58,13 @@ def test_it_is_a_terminal_inside(terminal: Pseudoterminal, sandbox: Sandbox) -> 
 
 def test_size_at_start_and_when_it_changes(terminal: Pseudoterminal, sandbox: Sandbox) -> None:
     terminal.resize(37, 111)
-    start(terminal, sandbox, "/bin/bash", "-c", 'trap "stty size" WINCH; trap "exit 8" INT; stty size; while :; do sleep 0.1; done')
+    start(
+        terminal,
+        sandbox,
+        "/bin/bash",
+        "-c",
+        'trap "stty size" WINCH; trap "exit 8" INT; stty size; while :; do sleep 0.1; done',
+    )
     terminal.expect("37 111")
     terminal.resize(50, 132)
     terminal.expect("50 132")
@@ -203,7 +209,8 @@ def test_settings_are_back_after_pid_1_is_killed(terminal: Pseudoterminal, user:
 def test_stdin_is_a_pipe(terminal: Pseudoterminal, user: Sandbox) -> None:
     before = terminal.settings
     process = start(
-        terminal, user, "/bin/sh", "-c", "read line; echo got $line; tty; test -t 1 && echo out; test -t 0 || echo in-is-none",
+        terminal, user, "/bin/sh", "-c",
+        "read line; echo got $line; tty; test -t 1 && echo out; test -t 0 || echo in-is-none",
         stdin=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdin
@@ -221,7 +228,8 @@ def test_stdin_is_a_pipe(terminal: Pseudoterminal, user: Sandbox) -> None:
 def test_stdout_is_a_pipe(terminal: Pseudoterminal, user: Sandbox) -> None:
     before = terminal.settings
     process = start(
-        terminal, user, "/bin/sh", "-c", "test -t 0 && echo in; test -t 1 || echo out-is-none; read line; echo got $line",
+        terminal, user, "/bin/sh", "-c",
+        "test -t 0 && echo in; test -t 1 || echo out-is-none; read line; echo got $line",
         stdout=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
