@@ -13,15 +13,28 @@ from attacks.world import USER, World, bounded
 
 CASES = [
     Case(
-        "C205", "keys, credentials and histories of the home folder (C208)", "files",
-        layers=("view", "fanotify"), expected={"": "ENOENT|EACCES|EPERM"}),
+        "C205",
+        "keys, credentials and histories of the home folder (C208)",
+        "files",
+        layers=("view", "fanotify"),
+        expected={"": "ENOENT|EACCES|EPERM"},
+    ),
     Case(
-        "C207", "denied files and folders of the workspace", "files",
+        "C207",
+        "denied files and folders of the workspace",
+        "files",
         layers={"view": "^(?!list)", "fanotify": ""},
-        expected={"": "EACCES|EPERM|EROFS|ENOENT"}),
+        expected={"": "EACCES|EPERM|EROFS|ENOENT"},
+    ),
     Case(
-        "C207b", "a denied name pattern, files made later included", "files", layers=("fanotify",),
-        expected={"": "EACCES|EPERM"}, launchers=("root", "sudo"), options=("--deny", "**/.env")),
+        "C207b",
+        "a denied name pattern, files made later included",
+        "files",
+        layers=("fanotify",),
+        expected={"": "EACCES|EPERM"},
+        launchers=("root", "sudo"),
+        options=("--deny", "**/.env"),
+    ),
 ]
 
 test_control, test_inside, test_layer = attack_tests(CASES)
@@ -49,8 +62,11 @@ def repository(world: World, name: str) -> pathlib.Path:
 def held(repo: pathlib.Path) -> dict[str, bytes]:
     kept = [".git/hooks", ".git/config", ".vscode"]
     return {
-        str(path.relative_to(repo)): path.read_bytes() for top in kept for path in (repo / top, *(repo / top).rglob("*"))
-        if path.is_file()}
+        str(path.relative_to(repo)): path.read_bytes()
+        for top in kept
+        for path in (repo / top, *(repo / top).rglob("*"))
+        if path.is_file()
+    }
 
 
 def command_for(world: World, workspace: pathlib.Path, who: str):
@@ -59,14 +75,19 @@ def command_for(world: World, workspace: pathlib.Path, who: str):
     start[start.index(str(world.ws))] = str(workspace)
     for _ in range(2):
         at = start.index("--deny")
-        del start[at:at + 2]
+        del start[at : at + 2]
     return start, environment
 
 
 def in_repository(world: World, repo: pathlib.Path, who: str, case: str):
     start, environment = command_for(world, repo, who)
-    return bounded([*start, "--", str(repo / "files"), case, f"repo={repo}", f"token={world.token}"], environment, 20,
-                   None, cwd=repo)
+    return bounded(
+        [*start, "--", str(repo / "files"), case, f"repo={repo}", f"token={world.token}"],
+        environment,
+        20,
+        None,
+        cwd=repo,
+    )
 
 
 @covers("C194", "hooks, configuration, editor settings that exist", ("view", "fanotify"))
@@ -92,8 +113,20 @@ def test_protected_that_exist(world: World, who: str):
 @pytest.mark.parametrize("who", ("control", *LAUNCHERS))
 def test_protected_that_do_not_exist(world: World, who: str):
     names = [
-        ".mcp.json", ".envrc", ".bashrc", ".zshenv", ".gitmodules", ".husky", ".codex", ".cursor", ".gemini", ".idea",
-        ".claude/settings.json", ".claude/hooks", ".claude/commands"]
+        ".mcp.json",
+        ".envrc",
+        ".bashrc",
+        ".zshenv",
+        ".gitmodules",
+        ".husky",
+        ".codex",
+        ".cursor",
+        ".gemini",
+        ".idea",
+        ".claude/settings.json",
+        ".claude/hooks",
+        ".claude/commands",
+    ]
     repo = repository(world, "repo")
     if who == "control":
         result = world.arena(["sh", "-c", f'"$@"; ls -a {repo}', "control", repo / "files", "C195", f"repo={repo}"])
@@ -104,7 +137,11 @@ def test_protected_that_do_not_exist(world: World, who: str):
     assert result.done and set(result.near.values()) == {"ok"}, str(result)
     there = [name for name in names if os.path.lexists(repo / name)]
     assert not there, f"{there} after the run\n{result}"
-    strangers = {path.relative_to(repo) for path in repo.rglob("*")} - before - {pathlib.Path("beside"), pathlib.Path(".claude")}
+    strangers = (
+        {path.relative_to(repo) for path in repo.rglob("*")}
+        - before
+        - {pathlib.Path("beside"), pathlib.Path(".claude")}
+    )
     assert not strangers, f"left in the workspace: {strangers}"
 
 
@@ -113,9 +150,12 @@ def test_protected_that_do_not_exist(world: World, who: str):
 def test_git_works(world: World, who: str):
     repo = repository(world, "repo")
     start, environment = command_for(world, repo, who)
-    script = "set -e; echo x > file; git add file; git commit -q -m one; git status --porcelain; git log --oneline | wc -l"
+    script = (
+        "set -e; echo x > file; git add file; git commit -q -m one; git status --porcelain; git log --oneline | wc -l"
+    )
     done = subprocess.run(
-        [*start, "--", "sh", "-c", script], env=environment, cwd=repo, capture_output=True, text=True, timeout=30)
+        [*start, "--", "sh", "-c", script], env=environment, cwd=repo, capture_output=True, text=True, timeout=30
+    )
     assert done.returncode == 0 and done.stdout.split()[-1] == "1", done
     assert (repo / "file").stat().st_uid == USER
 
@@ -137,8 +177,10 @@ def test_git_elsewhere(world: World, who: str, kind: str):
         workspace = world.root / "tree"
     else:
         workspace = repo / "folder"
-    script = (f'echo evil > {repo}/.git/hooks/post-merge && echo hook-written; '
-              f'echo "[core]" >> {repo}/.git/config && echo config-written; echo x > file && echo file-written')
+    script = (
+        f"echo evil > {repo}/.git/hooks/post-merge && echo hook-written; "
+        f'echo "[core]" >> {repo}/.git/config && echo config-written; echo x > file && echo file-written'
+    )
     before = held(repo)
     if who == "control":
         result = world.arena(["sh", "-c", f"cd {workspace}; {script}"])
@@ -146,7 +188,8 @@ def test_git_elsewhere(world: World, who: str, kind: str):
         return
     start, environment = command_for(world, workspace, who)
     done = subprocess.run(
-        [*start, "--", "sh", "-c", script], env=environment, cwd=workspace, capture_output=True, text=True, timeout=30)
+        [*start, "--", "sh", "-c", script], env=environment, cwd=workspace, capture_output=True, text=True, timeout=30
+    )
     assert done.stdout.split() == ["file-written"], done
     assert held(repo) == before
 
@@ -155,9 +198,18 @@ def test_git_elsewhere(world: World, who: str, kind: str):
 @covers("C198", "shell start-up files of the home folder", ("view",))
 @pytest.mark.parametrize("who", ("control", "user", "root", "sudo"))
 def test_home_stays_clean(world: World, who: str):
-    names = [".ssh/authorized_keys", ".config/systemd/user/x.service", ".config/autostart/x.desktop", ".bashrc",
-             ".profile", ".zshenv", ".config/mis/profiles/default.toml"]
-    script = "; ".join(f'mkdir -p "$(dirname {world.home}/{name})" && echo evil > {world.home}/{name}' for name in names)
+    names = [
+        ".ssh/authorized_keys",
+        ".config/systemd/user/x.service",
+        ".config/autostart/x.desktop",
+        ".bashrc",
+        ".profile",
+        ".zshenv",
+        ".config/mis/profiles/default.toml",
+    ]
+    script = "; ".join(
+        f'mkdir -p "$(dirname {world.home}/{name})" && echo evil > {world.home}/{name}' for name in names
+    )
     script += "; echo evil > /var/spool/cron/crontabs/attack; echo finished"
     if who == "control":
         result = world.arena(["sh", "-c", f"({script}); cat {world.home}/.bashrc {world.home}/.ssh/authorized_keys"])
@@ -173,16 +225,37 @@ def test_home_stays_clean(world: World, who: str):
 @pytest.mark.parametrize("who", ("control", *LAUNCHERS))
 def test_environment(world: World, who: str):
     program = [str(world.here(world.program("files"))), "C206", f"token={world.token}"]
-    secrets = {name: world.token for name in (
-        "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_API_KEY", "DB_PASSWORD", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS",
-        "XAUTHORITY", "BASH_ENV", "PYTHONSTARTUP", "GIT_SSH_COMMAND", "PROMPT_COMMAND", "ENV", "KUBECONFIG",
-        "LC_SECRET_TOKEN", "MIS_ANYTHING", "NODE_OPTIONS", "PERL5OPT")}
-    command, environment = world.command(who, "--") if who != "control" else ([], {
-        "PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C"})
+    secrets = {
+        name: world.token
+        for name in (
+            "AWS_SECRET_ACCESS_KEY",
+            "GITHUB_TOKEN",
+            "MY_API_KEY",
+            "DB_PASSWORD",
+            "SSH_AUTH_SOCK",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "XAUTHORITY",
+            "BASH_ENV",
+            "PYTHONSTARTUP",
+            "GIT_SSH_COMMAND",
+            "PROMPT_COMMAND",
+            "ENV",
+            "KUBECONFIG",
+            "LC_SECRET_TOKEN",
+            "MIS_ANYTHING",
+            "NODE_OPTIONS",
+            "PERL5OPT",
+        )
+    }
+    command, environment = (
+        world.command(who, "--") if who != "control" else ([], {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C"})
+    )
     environment = environment | secrets
     if who == "control":
         environment["LD_DEBUG_OUTPUT"] = world.token
-    done = subprocess.run([*command, *program], env=environment, cwd=world.ws, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(
+        [*command, *program], env=environment, cwd=world.ws, capture_output=True, text=True, timeout=20
+    )
     assert "done" in done.stdout and "near PATH ok" in done.stdout and "near LANG ok" in done.stdout, done
     assert ("step a variable with a secret ok" in done.stdout) == (who == "control"), done
 
@@ -193,19 +266,33 @@ def test_preloading_the_launcher(world: World, who: str):
     source = world.root / "preload.c"
     source.write_text(
         '#include <stdio.h>\n__attribute__((constructor)) static void evil(void) { fputs("PRELOADED\\n", stderr); }\n'
-        "unsigned la_version(unsigned version) { return version; }\n")
+        "unsigned la_version(unsigned version) { return version; }\n"
+    )
     library = world.root / "preload.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True, timeout=30)
     command, environment = world.command(who) if who != "control" else ([], {"PATH": "/usr/bin:/bin"})
     if who == "user":
         # setpriv itself would load it: an ordinary user's shell does not stand between.
-        command = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "/usr/bin/env",
-                   f"LD_PRELOAD={library}", f"LD_AUDIT={library}", *command[4:]]
+        command = [
+            "setpriv",
+            f"--reuid={USER}",
+            f"--regid={USER}",
+            "--clear-groups",
+            "/usr/bin/env",
+            f"LD_PRELOAD={library}",
+            f"LD_AUDIT={library}",
+            *command[4:],
+        ]
     else:
         environment = environment | {"LD_PRELOAD": str(library), "LD_AUDIT": str(library)}
     done = subprocess.run(
-        [*command, *([] if who == "control" else ["--"]), "/bin/true"], env=environment, cwd=world.ws,
-        capture_output=True, text=True, timeout=20)
+        [*command, *([] if who == "control" else ["--"]), "/bin/true"],
+        env=environment,
+        cwd=world.ws,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
     assert done.returncode == 0, done
     assert ("PRELOADED" in done.stderr) == (who == "control"), done
 

@@ -16,8 +16,10 @@ CASES = [
     sockets("C104", "Dirty COW, 5,000 rounds", layers=("kernel",), expected={"": "EACCES|ENODATA"}, control=FIXED),
     sockets("C105", "AF_ALG (Copy Fail)"),
     sockets(
-        "C106", "ESP: xfrm, UDP encapsulation, TCP ULP, socket policies",
-        layers={"seccomp": "", "capabilities": "POLICY"}),
+        "C106",
+        "ESP: xfrm, UDP encapsulation, TCP ULP, socket policies",
+        layers={"seccomp": "", "capabilities": "POLICY"},
+    ),
     sockets("C107", "RDS"),
     sockets("C108", "queueing disciplines over netlink", layers=("capabilities", "user"), expected={"": "EPERM"}),
     sockets("C109", "SCTP"),
@@ -27,7 +29,8 @@ CASES = [
     sockets("C113", "eBPF", layers={"seccomp": ""}),
     sockets("C114", "vsock"),
     sockets(
-        "C116", "a set-uid program without arguments", layers=("no new privileges", "view"), expected={"": "EPERM"}),
+        "C116", "a set-uid program without arguments", layers=("no new privileges", "view"), expected={"": "EPERM"}
+    ),
 ]
 
 test_control, test_inside, test_layer = attack_tests(CASES)

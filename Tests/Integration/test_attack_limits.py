@@ -10,18 +10,43 @@ from attacks.world import World, bounded
 
 CASES = [
     Case(
-        "C212", "more processes than the limit", "limits", layers=("limits",), expected={"": "EAGAIN"},
-        arguments=("wanted=200",), options=("--limit", "pids=64"), launchers=("root", "sudo")),
+        "C212",
+        "more processes than the limit",
+        "limits",
+        layers=("limits",),
+        expected={"": "EAGAIN"},
+        arguments=("wanted=200",),
+        options=("--limit", "pids=64"),
+        launchers=("root", "sudo"),
+    ),
     Case(
-        "C214", "fill /tmp, /dev/shm and the private home", "limits", layers=("limits",), expected={"": "ENOSPC"},
-        arguments=("megabytes=40",), options=("--limit", "tmp-size=16M"),
-        arena=("mount -t tmpfs none /tmp", "mount -t tmpfs none {home}")),
+        "C214",
+        "fill /tmp, /dev/shm and the private home",
+        "limits",
+        layers=("limits",),
+        expected={"": "ENOSPC"},
+        arguments=("megabytes=40",),
+        options=("--limit", "tmp-size=16M"),
+        arena=("mount -t tmpfs none /tmp", "mount -t tmpfs none {home}"),
+    ),
     Case(
-        "C215", "large and sparse files in the workspace", "limits", layers=("limits",), expected={"": "EFBIG"},
-        arguments=("megabytes=80",), options=("--limit", "file-size=16M")),
+        "C215",
+        "large and sparse files in the workspace",
+        "limits",
+        layers=("limits",),
+        expected={"": "EFBIG"},
+        arguments=("megabytes=80",),
+        options=("--limit", "file-size=16M"),
+    ),
     Case(
-        "C216", "more descriptors than the limit", "limits", layers=("limits",), expected={"": "EMFILE"},
-        arguments=("wanted=900",), options=("--limit", "files=128")),
+        "C216",
+        "more descriptors than the limit",
+        "limits",
+        layers=("limits",),
+        expected={"": "EMFILE"},
+        arguments=("wanted=900",),
+        options=("--limit", "files=128"),
+    ),
 ]
 
 test_control, test_inside, test_layer = attack_tests(CASES)
@@ -42,7 +67,9 @@ def test_memory(world: World, who: str):
     assert json.loads(report.read_text())["exit"]["reason"] == "oom"
 
 
-@covers("C224", "limits that cannot be set are refused or told, never ignored", ("launcher",), control="none: a message")
+@covers(
+    "C224", "limits that cannot be set are refused or told, never ignored", ("launcher",), control="none: a message"
+)
 def test_limits_are_never_ignored(world: World):
     command, environment = world.command("user", "--limit", "pids=64")
     command.remove("-q")

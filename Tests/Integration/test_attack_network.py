@@ -13,21 +13,40 @@ from attacks.world import World, bounded
 
 CASES = [
     Case(
-        "C149", "TCP and UDP to addresses, IPv6, multicast, broadcast (C150, C151, C156)", "network",
-        layers=("network namespace",), expected={"": "ENETUNREACH|ECONNREFUSED|EADDRNOTAVAIL|EACCES"},
+        "C149",
+        "TCP and UDP to addresses, IPv6, multicast, broadcast (C150, C151, C156)",
+        "network",
+        layers=("network namespace",),
+        expected={"": "ENETUNREACH|ECONNREFUSED|EADDRNOTAVAIL|EACCES"},
         # Invented addresses in the container's own network: nothing leaves the machine.
-        arena=(
-            "ip link set lo up; ip route add default dev lo; ip -6 route add default dev lo",)),
+        arena=("ip link set lo up; ip route add default dev lo; ip -6 route add default dev lo",),
+    ),
     Case(
-        "C152", "ping and raw sockets", "network", layers={"capabilities": "raw", "user": "raw"},
-        expected={"": "EPERM|EACCES"}, unreached="ping", arena=("ip link set lo up",)),
+        "C152",
+        "ping and raw sockets",
+        "network",
+        layers={"capabilities": "raw", "user": "raw"},
+        expected={"": "EPERM|EACCES"},
+        unreached="ping",
+        arena=("ip link set lo up",),
+    ),
     Case(
-        "C185", "SysV and POSIX IPC of the host", "network", layers=("ipc namespace",), expected={"": "ENOENT"},
-        arena=("{ws}/network keep",)),
+        "C185",
+        "SysV and POSIX IPC of the host",
+        "network",
+        layers=("ipc namespace",),
+        expected={"": "ENOENT"},
+        arena=("{ws}/network keep",),
+    ),
     Case(
-        "C238", "host name, machine id, user names", "network",
-        layers={"uts namespace": "^host", "view": "machine|names"}, arguments=("machine={machine}",),
-        expected={"": "ENODATA|ENOENT"}, arena=("hostname attack-host-name",)),
+        "C238",
+        "host name, machine id, user names",
+        "network",
+        layers={"uts namespace": "^host", "view": "machine|names"},
+        arguments=("machine={machine}",),
+        expected={"": "ENODATA|ENOENT"},
+        arena=("hostname attack-host-name",),
+    ),
 ]
 
 test_control, test_inside, test_layer = attack_tests(CASES)
@@ -49,8 +68,12 @@ def test_services(world: World, who: str):
         for each in (tcp, abstract, named):
             each.listen(8)
         program = [
-            world.here(world.program("network")), "C154", f"port={tcp.getsockname()[1]}",
-            f"abstract=mis-attack-{id(world)}", f"path={path}"]
+            world.here(world.program("network")),
+            "C154",
+            f"port={tcp.getsockname()[1]}",
+            f"abstract=mis-attack-{id(world)}",
+            f"path={path}",
+        ]
         if who == "control":
             result = bounded(program, {"PATH": "/usr/bin"}, 20, None)
             assert set(result.steps.values()) == {"ok"} and result.done, str(result)
@@ -58,7 +81,9 @@ def test_services(world: World, who: str):
             result = world.inside(who, program)
             assert result.done and set(result.near.values()) == {"ok"}, str(result)
             assert result.steps == {
-                "TCP": "ECONNREFUSED", "abstract socket": result.steps["abstract socket"], "socket by path": "ENOENT"
+                "TCP": "ECONNREFUSED",
+                "abstract socket": result.steps["abstract socket"],
+                "socket by path": "ENOENT",
             }, str(result)
             assert result.steps["abstract socket"] in ("ECONNREFUSED", "EPERM"), str(result)
     finally:
@@ -72,8 +97,9 @@ def test_services(world: World, who: str):
 def test_ports_inside(world: World, who: str):
     program = [str(world.here(world.program("network"))), "C155"]
     command, environment = world.command(who, "--") if who != "control" else ([], {})
-    process = subprocess.Popen([*command, *program], env=environment, cwd=world.ws, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, *program], env=environment, cwd=world.ws, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     watchdog = threading.Timer(15, process.kill)
     watchdog.start()
     try:
@@ -95,14 +121,24 @@ def test_mount_propagation(world: World, who: str):
     """A shared mount of the test's own holds the folder; a second mount is laid into it while the sandbox runs."""
     shared = world.ws / "mountpoint"
     program = [str(world.here(world.program("mounts"))), "C008", f"shared={shared}"]
-    command, environment = world.command(who, "--") if who != "control" else (["unshare", "--mount", "--propagation", "unchanged"], {"PATH": "/usr/bin:/bin:/usr/sbin"})
+    command, environment = (
+        world.command(who, "--")
+        if who != "control"
+        else (["unshare", "--mount", "--propagation", "unchanged"], {"PATH": "/usr/bin:/bin:/usr/sbin"})
+    )
     subprocess.run(["mount", "-t", "tmpfs", "none", shared], check=True)
     subprocess.run(["mount", "--make-shared", shared], check=True)
     process = None
     try:
         shared.chmod(0o777)
-        process = subprocess.Popen([*command, *program], env=environment, cwd=world.ws, stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*command, *program],
+            env=environment,
+            cwd=world.ws,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert process.stdout.readline().strip() == "ready"
         (shared / "inside-the-mount").mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "none", shared / "inside-the-mount"], check=True)

@@ -1,4 +1,4 @@
-"""C237: namespaces, ids, capabilities, descriptors, mounts, limits, filter, umask, environment of an agent and of pid 1.
+"""C237: ids, capabilities, mounts, limits, filter, umask, environment, namespaces of an agent and of pid 1.
 
 The golden files beside this test say what is right; a change of them is a change of what a sandbox is, and is read as
 such in review. MIS_UPDATE_GOLDEN=1 writes them anew."""

@@ -15,17 +15,30 @@ NEIGHBOUR = "{ws}/neighbour $ATTACK_SECRET & sleep 0.2"
 
 CASES = [
     Case(
-        "C015", "memory, program, descriptors, folders of pid 1", "processes", layers={"user": "^$", "seccomp": "trace"},
-        expected={"": "EACCES|EPERM|ETXTBSY|EROFS"}, unreached="write the program|trace|descriptor of"),
+        "C015",
+        "memory, program, descriptors, folders of pid 1",
+        "processes",
+        layers={"user": "^$", "seccomp": "trace"},
+        expected={"": "EACCES|EPERM|ETXTBSY|EROFS"},
+        unreached="write the program|trace|descriptor of",
+    ),
     Case(
-        "C117", "signal a process of the user's outside", "processes", layers=("pid namespace", "landlock"),
-        expected={"": "ESRCH|EPERM"}, arena=(NEIGHBOUR,)),
+        "C117",
+        "signal a process of the user's outside",
+        "processes",
+        layers=("pid namespace", "landlock"),
+        expected={"": "ESRCH|EPERM"},
+        arena=(NEIGHBOUR,),
+    ),
     Case(
-        "C121", "take descriptors by pidfd", "processes",
+        "C121",
+        "take descriptors by pidfd",
+        "processes",
         layers={"seccomp": "^descriptor", "pid namespace": "neighbour"},
-        expected={"^descriptor": "EPERM", "": "ESRCH|EINVAL"}, arena=(NEIGHBOUR,)),
-    Case(
-        "C126", "trace a process of the same sandbox", "processes", layers=("seccomp",), expected={"": "EPERM"}),
+        expected={"^descriptor": "EPERM", "": "ESRCH|EINVAL"},
+        arena=(NEIGHBOUR,),
+    ),
+    Case("C126", "trace a process of the same sandbox", "processes", layers=("seccomp",), expected={"": "EPERM"}),
 ]
 
 test_control, test_inside, test_layer = attack_tests(CASES)
@@ -61,7 +74,10 @@ def test_background_jobs(world: World, who: str):
         script = f'"$@"; sleep 0.3; grep -l {name} /proc/[0-9]*/comm | wc -l'
         result = bounded(
             ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "control", *command],
-            {"PATH": os.environ["PATH"]}, 20, None)
+            {"PATH": os.environ["PATH"]},
+            20,
+            None,
+        )
         assert result.out.split()[-1] == "20", str(result)
     else:
         result = world.inside(who, command)
@@ -79,8 +95,15 @@ def test_descriptors(world: World, who: str):
     command, environment = world.command(who, "--") if who != "control" else ([], {"PATH": os.environ["PATH"]})
     try:
         done = subprocess.run(
-            [*command, *program], env=environment, cwd=world.ws, pass_fds=(secret, folder, reader, writer),
-            capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+            [*command, *program],
+            env=environment,
+            cwd=world.ws,
+            pass_fds=(secret, folder, reader, writer),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            stdin=subprocess.DEVNULL,
+        )
     finally:
         for descriptor in (secret, folder, reader, writer):
             os.close(descriptor)
@@ -97,8 +120,13 @@ def test_working_folder(world: World, who: str):
     """The folder is one of the view: the workspace when the caller's is not visible; never "(unreachable)"."""
     command, environment = world.command(who)
     for folder in ("/", str(world.hidden), "/proc/self/fd", "/root" if who == "root" else "/"):
-        result = bounded([*command, "--", "sh", "-c", "pwd -P; readlink /proc/self/cwd; ls .. >/dev/null"], environment,
-                         20, None, cwd=folder)
+        result = bounded(
+            [*command, "--", "sh", "-c", "pwd -P; readlink /proc/self/cwd; ls .. >/dev/null"],
+            environment,
+            20,
+            None,
+            cwd=folder,
+        )
         assert result.status == 0, str(result)
         assert result.out.split() == [str(world.ws)] * 2, (folder, str(result))
     held = os.open(world.hidden, os.O_RDONLY | os.O_DIRECTORY)
@@ -106,8 +134,14 @@ def test_working_folder(world: World, who: str):
         for workspace in (f"/proc/self/fd/{held}", f"/proc/{os.getpid()}/cwd", "/proc/self/root", "/dev/fd"):
             start = [part if part != str(world.ws) else workspace for part in command]
             done = subprocess.run(
-                [*start, "--", "cat", "secret.txt"], env=environment, pass_fds=(held,), capture_output=True, text=True,
-                timeout=20, stdin=subprocess.DEVNULL)
+                [*start, "--", "cat", "secret.txt"],
+                env=environment,
+                pass_fds=(held,),
+                capture_output=True,
+                text=True,
+                timeout=20,
+                stdin=subprocess.DEVNULL,
+            )
             leaked = world.token in done.stdout and workspace != f"/proc/self/fd/{held}"
             assert not leaked, (workspace, done)
     finally:
@@ -128,9 +162,11 @@ def test_kill_while_forking(world: World, who: str):
         "  if os.fork()==0:\n"
         "   time.sleep(0.02); os._exit(0)\n"
         "  os.waitpid(-1,os.WNOHANG)\n"
-        " except OSError: pass\n")
-    result = world.inside(who, ["/usr/bin/python3", "-c", source], "--timeout", "500ms", "--limit", "pids=64",
-                          seconds=20)
+        " except OSError: pass\n"
+    )
+    result = world.inside(
+        who, ["/usr/bin/python3", "-c", source], "--timeout", "500ms", "--limit", "pids=64", seconds=20
+    )
     assert result.status in (124, 137), str(result)
     end = time.monotonic() + 1
     left = [1]

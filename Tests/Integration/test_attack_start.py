@@ -12,11 +12,23 @@ from attacks.fixtures import world  # noqa: F401
 from attacks.world import USER, World, bounded, mis
 
 
-@covers("C232", "100,000 arguments, an argument of 200 kB, no arguments at all", ("launcher",), control="none: honest errors")
+@covers(
+    "C232",
+    "100,000 arguments, an argument of 200 kB, no arguments at all",
+    ("launcher",),
+    control="none: honest errors",
+)
 @pytest.mark.parametrize("who", ("user", "root"))
 def test_absurd_arguments(world: World, who: str):
     command, environment = world.command(who)
-    run = {"env": environment, "cwd": world.ws, "capture_output": True, "text": True, "timeout": 30, "stdin": subprocess.DEVNULL}
+    run = {
+        "env": environment,
+        "cwd": world.ws,
+        "capture_output": True,
+        "text": True,
+        "timeout": 30,
+        "stdin": subprocess.DEVNULL,
+    }
     done = subprocess.run([*command, "--", "sh", "-c", "echo $#", *["x"] * 100_000], **run)
     assert (done.returncode, done.stdout.strip()) == (0, "99999"), (done.returncode, done.stderr[-300:])
     # MAX_ARG_STRLEN is 128 kB: the kernel refuses the caller's own execve already.
@@ -47,15 +59,18 @@ def test_absurd_arguments(world: World, who: str):
 @pytest.mark.parametrize("who", LAUNCHERS)
 def test_root_is_never_mapped(world: World, who: str):
     result = world.inside(
-        who, ["sh", "-c", "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map; cat /proc/self/status | grep ^Uid"])
+        who, ["sh", "-c", "id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map; cat /proc/self/status | grep ^Uid"]
+    )
     words = result.out.split()
     assert words[0] == words[2] != "0" and words[1] == words[5] != "0", str(result)
     assert words[4] == words[7] == "1", str(result)
     # On the host: an ordinary id, and that of the user where there is one.
     agent = world.sandbox(who).agent
     ids = [
-        line.split()[1:] for line in pathlib.Path(f"/proc/{agent}/status").read_text().splitlines()
-        if line.startswith(("Uid", "Gid"))]
+        line.split()[1:]
+        for line in pathlib.Path(f"/proc/{agent}/status").read_text().splitlines()
+        if line.startswith(("Uid", "Gid"))
+    ]
     assert all(number not in ("0", "65534") for line in ids for number in line), ids
     assert who == "root" or ids == [[str(USER)] * 4] * 2, ids
     assert who != "root" or int(ids[0][0]) > 100_000, ids
@@ -92,7 +107,12 @@ def test_workspace_of_the_kernel(world: World, who: str, target: str):
         assert result.status == 125 and "workspace" in result.err, (workspace, str(result))
 
 
-@covers("C011", "mount targets inside the workspace that a former run made links", ("launcher",), control="none: the target is a secret")
+@covers(
+    "C011",
+    "mount targets inside the workspace that a former run made links",
+    ("launcher",),
+    control="none: the target is a secret",
+)
 @pytest.mark.parametrize("who", LAUNCHERS)
 def test_targets_are_links(world: World, who: str):
     """The denied, protected and shared places of a workspace are links to a folder outside: it stays as it is."""
@@ -110,8 +130,19 @@ def test_targets_are_links(world: World, who: str):
     start, environment = world.command(who, "--deny", f"{ws}/secret", "--ro", f"{ws}/folder")
     start = [str(ws) if part == str(world.ws) else part for part in start]
     result = bounded(
-        [*start, "--", "sh", "-c", f"echo evil > .git/hooks/x; echo evil > .vscode/x; echo evil > {outside}/y; "
-         "cat secret; echo evil > folder/mis-attack; echo end"], environment, 20, None, cwd=ws)
+        [
+            *start,
+            "--",
+            "sh",
+            "-c",
+            f"echo evil > .git/hooks/x; echo evil > .vscode/x; echo evil > {outside}/y; "
+            "cat secret; echo evil > folder/mis-attack; echo end",
+        ],
+        environment,
+        20,
+        None,
+        cwd=ws,
+    )
     assert result.status in (0, 125), str(result)
     assert "as it was" not in result.out, str(result)
     assert sorted(path.name for path in outside.rglob("*")) == ["hooks", "kept"], list(outside.rglob("*"))
@@ -120,7 +151,12 @@ def test_targets_are_links(world: World, who: str):
     assert str(outside) not in mounts and str(ws) not in mounts
 
 
-@covers("C028", "links that wait where mis itself writes in the workspace", ("launcher",), control="none: mis writes there only here")
+@covers(
+    "C028",
+    "links that wait where mis itself writes in the workspace",
+    ("launcher",),
+    control="none: mis writes there only here",
+)
 @pytest.mark.parametrize("who", LAUNCHERS)
 def test_links_where_mis_writes(world: World, who: str):
     """Report, record and quarantine: what the agent puts in their way is not followed to what it may not write."""
@@ -131,8 +167,14 @@ def test_links_where_mis_writes(world: World, who: str):
         (world.ws / name).unlink(missing_ok=True)
     try:
         result = world.inside(
-            who, ["sh", "-c", f"ln -s {target} .mcp.json; ln -s {target} .bashrc; mkdir x; ln -s {world.hidden} x/.git; "
-                  f"mv x/.git .envrc; rmdir x; echo end"])
+            who,
+            [
+                "sh",
+                "-c",
+                f"ln -s {target} .mcp.json; ln -s {target} .bashrc; mkdir x; ln -s {world.hidden} x/.git; "
+                f"mv x/.git .envrc; rmdir x; echo end",
+            ],
+        )
         assert "end" in result.out, str(result)
         assert target.read_text() == "precious"
         assert not [name for name in (".mcp.json", ".bashrc", ".envrc") if os.path.lexists(world.ws / name)]
@@ -140,7 +182,12 @@ def test_links_where_mis_writes(world: World, who: str):
         target.unlink()
 
 
-@covers("C226", "a profile others can write, or that lies in the workspace", ("launcher",), control="the same profile, owned and private")
+@covers(
+    "C226",
+    "a profile others can write, or that lies in the workspace",
+    ("launcher",),
+    control="the same profile, owned and private",
+)
 def test_profile_of_others(world: World):
     text = 'name = "mine"\nextends = ["default"]\n'
     good, bad, inside = world.root / "good.toml", world.root / "bad.toml", world.ws / "agent.toml"
@@ -161,7 +208,11 @@ def test_profile_of_others(world: World):
 def test_nested(world: World, who: str):
     folder = pathlib.Path(shutil.which(mis())).parent
     result = world.inside(
-        who, [shutil.which(mis()), "run", "-w", str(world.ws), "--", "cat", str(world.hidden / "secret.txt")],
-        "--ro", str(folder), seconds=30)
+        who,
+        [shutil.which(mis()), "run", "-w", str(world.ws), "--", "cat", str(world.hidden / "secret.txt")],
+        "--ro",
+        str(folder),
+        seconds=30,
+    )
     assert result.status in (125, 126), str(result)
     assert world.token not in result.out and result.err, str(result)

@@ -31,7 +31,8 @@ BY_NUMBER = {case.number: case for case in (*MOUNTS, *PROCFS, *SYSCALLS)}
 def profile(world: World, switch: str) -> str:
     path = world.root / f"wide-{switch}.toml"
     path.write_text(
-        f'name = "wide-{switch}"\nextends = ["default"]\n[process]\n{PROFILES[switch]}\n[escalation]\nkill = 0\n')
+        f'name = "wide-{switch}"\nextends = ["default"]\n[process]\n{PROFILES[switch]}\n[escalation]\nkill = 0\n'
+    )
     return str(path)
 
 
@@ -40,13 +41,21 @@ def attack(world: World, case: Case, who: str, switch: str):
     command, environment = world.command(who)
     command[command.index("-p") + 1] = profile(world, switch)
     program = world.here(world.program(case.program))
-    return bounded([*command, "--", program, case.number, *world.arguments(case)], environment, case.seconds, None,
-                   cwd=world.ws)
+    return bounded(
+        [*command, "--", program, case.number, *world.arguments(case)], environment, case.seconds, None, cwd=world.ws
+    )
 
 
-@covers("C003", "classes A, E, G again with capabilities, nesting or ptrace allowed (C018)", ("view", "seccomp"), control="the case's own")
+@covers(
+    "C003",
+    "classes A, E, G again with capabilities, nesting or ptrace allowed (C018)",
+    ("view", "seccomp"),
+    control="the case's own",
+)
 @pytest.mark.parametrize("who", LAUNCHERS)
-@pytest.mark.parametrize("switch,number", [(switch, number) for switch, numbers in STILL_HELD.items() for number in numbers])
+@pytest.mark.parametrize(
+    "switch,number", [(switch, number) for switch, numbers in STILL_HELD.items() for number in numbers]
+)
 def test_still_held(world: World, who: str, switch: str, number: str):
     case = BY_NUMBER[number]
     result = attack(world, case, who, switch)
@@ -56,7 +65,11 @@ def test_still_held(world: World, who: str, switch: str, number: str):
     assert not broken(result.near), str(result)
 
 
-@covers("C076", "a nested sandbox: namespaces are lifted, what they would be good for is not", ("seccomp", "view", "landlock"))
+@covers(
+    "C076",
+    "a nested sandbox: namespaces are lifted, what they would be good for is not",
+    ("seccomp", "view", "landlock"),
+)
 @pytest.mark.parametrize("who", ("control", *LAUNCHERS))
 def test_nested_namespaces(world: World, who: str):
     case = Case("C076c", "", "privilege", (), {}, arguments=("mask=/proc/kallsyms",))
@@ -70,8 +83,25 @@ def test_nested_namespaces(world: World, who: str):
 
 
 @covers("C093", "calls no profile can add", ("launcher",), control="none: refused before anything runs")
-@pytest.mark.parametrize("name", ("mount", "umount2", "bpf", "userfaultfd", "io_uring_setup", "keyctl", "open_by_handle_at",
-                                  "init_module", "kexec_load", "clone3", "setns", "ioctl", "prctl", "move_mount"))
+@pytest.mark.parametrize(
+    "name",
+    (
+        "mount",
+        "umount2",
+        "bpf",
+        "userfaultfd",
+        "io_uring_setup",
+        "keyctl",
+        "open_by_handle_at",
+        "init_module",
+        "kexec_load",
+        "clone3",
+        "setns",
+        "ioctl",
+        "prctl",
+        "move_mount",
+    ),
+)
 def test_calls_no_profile_adds(world: World, name: str):
     path = world.root / "wide-call.toml"
     path.write_text(f'name = "wide-call"\nextends = ["default"]\n[process]\nseccomp = ["{name}"]\n')

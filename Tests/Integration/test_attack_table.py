@@ -26,7 +26,10 @@ def test_document_is_current():
 EVERY = [case for _, module in modules() for case in getattr(module, "CASES", [])]
 
 
-@pytest.mark.parametrize("case", [case for case in EVERY if "001" <= case.number[1:4] <= "030" or "063" <= case.number[1:4] <= "085"],
-                         ids=lambda case: case.number)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in EVERY if "001" <= case.number[1:4] <= "030" or "063" <= case.number[1:4] <= "085"],
+    ids=lambda case: case.number,
+)
 def test_two_layers(case: Case):
     assert len(case.layers) >= 2 or case.number[:4] in SINGLE, f"{case.number} is held by {list(case.layers)} only"

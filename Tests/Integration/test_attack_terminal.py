@@ -107,7 +107,14 @@ def test_other_terminals(world: World, who: str):
     assert (result.steps["another terminal"] == "ok") == (who == "control"), str(result)
 
 
-NAMES = ["\x1b[31mred\x07", "line\nbreak", 'quote"back\\slash', "\u202eright to left", "n" * 255, b"\xff\xfe".decode(errors="surrogateescape")]
+NAMES = [
+    "\x1b[31mred\x07",
+    "line\nbreak",
+    'quote"back\\slash',
+    "\u202eright to left",
+    "n" * 255,
+    b"\xff\xfe".decode(errors="surrogateescape"),
+]
 
 
 @covers("C189", "control characters in mis's own messages", ("launcher",), control="the raw name is written by ls")
@@ -116,8 +123,13 @@ def test_messages_are_printable(world: World, name: int):
     command, environment = world.command("user")
     command.remove("-q")
     done = subprocess.run(
-        [*map(os.fsencode, command), b"--", os.fsencode("./" + NAMES[name])], env=environment, cwd=world.ws,
-        capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
+        [*map(os.fsencode, command), b"--", os.fsencode("./" + NAMES[name])],
+        env=environment,
+        cwd=world.ws,
+        capture_output=True,
+        timeout=20,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode in (126, 127), done
     lines = done.stderr.split(b"\n")
     assert all(byte >= 32 for line in lines for byte in line), done.stderr
@@ -133,10 +145,25 @@ def test_record_is_json(world: World, name: int, who: str):
     record, report = world.state / f"record-{who}-{name}", world.state / f"report-{who}-{name}"
     world.writable(world.state)
     done = subprocess.run(
-        [*map(os.fsencode, command), b"--record", os.fsencode(record), b"--report", os.fsencode(report), b"--",
-         b"/bin/sh", b"-c", b'mkdir -p "$1/.git"; cat "$1/.env" "denied.txt"; mount -t tmpfs "$1" /; exit 3', b"sh",
-         os.fsencode(NAMES[name])],
-        env=environment, cwd=world.ws, capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
+        [
+            *map(os.fsencode, command),
+            b"--record",
+            os.fsencode(record),
+            b"--report",
+            os.fsencode(report),
+            b"--",
+            b"/bin/sh",
+            b"-c",
+            b'mkdir -p "$1/.git"; cat "$1/.env" "denied.txt"; mount -t tmpfs "$1" /; exit 3',
+            b"sh",
+            os.fsencode(NAMES[name]),
+        ],
+        env=environment,
+        cwd=world.ws,
+        capture_output=True,
+        timeout=20,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 3, done
     told = json.loads(report.read_bytes().decode())
     assert told["exit"] == told["exit"] | {"code": 3, "reason": "exited"}, told
@@ -144,7 +171,12 @@ def test_record_is_json(world: World, name: int, who: str):
     assert lines and all(isinstance(json.loads(line.decode()), dict) for line in lines)
 
 
-@covers("C193", "the record's folder is a link the agent made, or cannot be written", ("launcher",), control="none: refused before anything runs")
+@covers(
+    "C193",
+    "the record's folder is a link the agent made, or cannot be written",
+    ("launcher",),
+    control="none: refused before anything runs",
+)
 def test_record_through_a_link(world: World):
     command, environment = world.command("root")
     target = world.hidden / "record"
@@ -154,7 +186,12 @@ def test_record_through_a_link(world: World):
     try:
         done = subprocess.run(
             [*command, "--record", str(world.ws / "record-link"), "--report", "/dev/full", "--", "true"],
-            env=environment, cwd=world.ws, capture_output=True, text=True, timeout=20)
+            env=environment,
+            cwd=world.ws,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
         assert done.returncode == 125 or "space" in done.stderr.lower(), done
         assert not list(target.iterdir()) or done.returncode == 0, done
     finally:

@@ -27,8 +27,17 @@ LAYERS = {
 
 # Layers that can be put on alone, around an attack that nothing else holds.
 ALONE = {
-    "view", "seccomp", "landlock", "capabilities", "user", "no new privileges", "pid namespace",
-    "network namespace", "ipc namespace", "uts namespace", "user namespace",
+    "view",
+    "seccomp",
+    "landlock",
+    "capabilities",
+    "user",
+    "no new privileges",
+    "pid namespace",
+    "network namespace",
+    "ipc namespace",
+    "uts namespace",
+    "user namespace",
 }
 
 LAUNCHERS = ("user", "root", "sudo")
@@ -68,8 +77,7 @@ class Case:
     @property
     def alone(self) -> list[tuple[str, str]]:
         pairs = self.layers.items() if isinstance(self.layers, dict) else ((layer, "") for layer in self.layers)
-        return [(layer, steps) for layer, steps in pairs
-                if layer in ALONE and steps != "^$"]
+        return [(layer, steps) for layer, steps in pairs if layer in ALONE and steps != "^$"]
 
     def errnos(self, step: str) -> str:
         for pattern, errnos in self.expected.items():

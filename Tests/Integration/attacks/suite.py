@@ -23,13 +23,18 @@ def attack_tests(cases: list[Case]):
         result = world.control(case)
         assert result.done and result.steps, result
         held = {
-            step: answer for step, answer in result.steps.items()
-            if answer != "ok" and not (case.unreached and re.search(case.unreached, step))}
+            step: answer
+            for step, answer in result.steps.items()
+            if answer != "ok" and not (case.unreached and re.search(case.unreached, step))
+        }
         assert not held, f"{case.number}: the control did not escape: {held}\n{result}"
         assert not broken(result.near), result
 
-    @pytest.mark.parametrize("who,case", [(who, case) for case in cases for who in case.launchers],
-                             ids=lambda value: value if isinstance(value, str) else value.number)
+    @pytest.mark.parametrize(
+        "who,case",
+        [(who, case) for case in cases for who in case.launchers],
+        ids=lambda value: value if isinstance(value, str) else value.number,
+    )
     def test_inside(case: Case, who: str, world: World):
         """In the sandbox no step works, each is refused as expected, and the honest neighbour works."""
         result = world.attack(case, who)
@@ -37,12 +42,16 @@ def attack_tests(cases: list[Case]):
         escaped = [step for step, answer in result.steps.items() if answer == "ok"]
         assert not escaped, f"{case.number}: ESCAPED: {escaped}\n{result}"
         unexpected = {
-            step: answer for step, answer in result.steps.items() if not re.fullmatch(case.errnos(step), answer)}
+            step: answer for step, answer in result.steps.items() if not re.fullmatch(case.errnos(step), answer)
+        }
         assert not unexpected, f"{case.number}: refused, but not as documented: {unexpected}\n{result}"
         assert not broken(result.near), f"{case.number}: honest use fails: {broken(result.near)}\n{result}"
 
-    @pytest.mark.parametrize("case,layer,steps", [(case, *pair) for case in cases for pair in case.alone],
-                             ids=lambda value: value.number if isinstance(value, Case) else value.split("|")[0] or "all")
+    @pytest.mark.parametrize(
+        "case,layer,steps",
+        [(case, *pair) for case in cases for pair in case.alone],
+        ids=lambda value: value.number if isinstance(value, Case) else value.split("|")[0] or "all",
+    )
     def test_layer(case: Case, layer: str, steps: str, world: World):
         """Each layer that is said to stop the attack stops it with every other one absent."""
         result = world.alone(case, layer)

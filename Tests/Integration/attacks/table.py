@@ -41,9 +41,11 @@ def modules():
 def layers_of(case: Case) -> str:
     pairs = case.layers.items() if isinstance(case.layers, dict) else ((layer, "") for layer in case.layers)
     return ", ".join(
-        LAYERS[layer] + ("*" if layer in ALONE and steps != "^$" else "")
+        LAYERS[layer]
+        + ("*" if layer in ALONE and steps != "^$" else "")
         + (f" (`{escaped(steps)}`)" if steps and steps != "^$" else "")
-        for layer, steps in pairs)
+        for layer, steps in pairs
+    )
 
 
 def escaped(text: str) -> str:
@@ -60,9 +62,15 @@ def rows() -> list[tuple[str, str, str, str, str]]:
             found.append((case.number, case.title, f"`{name}`", layers_of(case), control.replace("arena", "container")))
         for function, value in vars(module).items():
             for declared in getattr(value, "covered", ()):
-                found.append((
-                    declared.number, declared.title, f"`{name}` `{function}`",
-                    ", ".join(LAYERS[layer] for layer in declared.layers), declared.control))
+                found.append(
+                    (
+                        declared.number,
+                        declared.title,
+                        f"`{name}` `{function}`",
+                        ", ".join(LAYERS[layer] for layer in declared.layers),
+                        declared.control,
+                    )
+                )
     return sorted(found, key=lambda row: (row[0][:4], row[0], row[1]))
 
 
@@ -75,9 +83,15 @@ def document() -> str:
     lines += ["| case | attack | test | what stops it | control |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(row)} |" for row in every]
     for heading, declared in ELSEWHERE.items():
-        lines += ["", f"## {heading.capitalize()}", "", "| case | attack | what stops it | where, or why not |",
-                  "| --- | --- | --- | --- |"]
+        lines += [
+            "",
+            f"## {heading.capitalize()}",
+            "",
+            "| case | attack | what stops it | where, or why not |",
+            "| --- | --- | --- | --- |",
+        ]
         lines += [
             f"| {each.number} | {each.title} | {', '.join(LAYERS[layer] for layer in each.layers)} | {each.control} |"
-            for each in declared]
+            for each in declared
+        ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The ground the attacks stand on: folders of the test's own, the programs, the sandbox, and a container without one."""
+"""The ground the attacks stand on: folders of the test's own, the programs, the sandbox, a container without one."""
 
 from __future__ import annotations
 
@@ -61,10 +61,17 @@ class World:
         self.neighbour: subprocess.Popen | None = None
 
     def make(self) -> None:
+        self.remove_of_the_dead()
         for folder in (self.ws, self.home, self.hidden, self.ro, self.state, self.ro / "empty", self.ws / "mountpoint"):
             folder.mkdir(parents=True, exist_ok=True)
-        for path in (self.hidden / "secret.txt", self.ws / "denied.txt", self.host_tmp, self.ws / "deny-folder" / "a",
-                     self.ws / ".env", self.ws / "below" / ".env"):
+        for path in (
+            self.hidden / "secret.txt",
+            self.ws / "denied.txt",
+            self.host_tmp,
+            self.ws / "deny-folder" / "a",
+            self.ws / ".env",
+            self.ws / "below" / ".env",
+        ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.token)
             path.chmod(0o666)
@@ -76,21 +83,42 @@ class World:
             (self.home / path).write_text(self.token)
         (self.root / "bin").mkdir()
         (self.root / "profile.toml").write_text(
-            'name = "attack"\nextends = ["default"]\n[escalation]\nkill = 0\n[limits]\npids = 256\n')
-        (self.root / "passwd").write_text(
-            f"root:x:0:0::/root:/bin/sh\nattack:x:{USER}:{USER}::{self.home}:/bin/sh\n")
+            'name = "attack"\nextends = ["default"]\n[escalation]\nkill = 0\n[limits]\npids = 256\n'
+        )
+        (self.root / "passwd").write_text(f"root:x:0:0::/root:/bin/sh\nattack:x:{USER}:{USER}::{self.home}:/bin/sh\n")
         os.mknod(self.ws / "device", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         (self.ws / "device").chmod(0o666)
         for folder in (self.ro, self.ws, self.ws / "deny-folder"):
             shutil.copy2("/bin/true", folder / "true")
-        for path in [self.ws, self.home, self.ro, self.state, *self.ws.rglob("*"), *self.home.rglob("*"),
-                     *self.ro.rglob("*")]:
+        for path in [
+            self.ws,
+            self.home,
+            self.ro,
+            self.state,
+            *self.ws.rglob("*"),
+            *self.home.rglob("*"),
+            *self.ro.rglob("*"),
+        ]:
             os.chown(path, USER, USER, follow_symlinks=False)
+        # Folders whose names only begin like the workspace's.
+        for tail in ("-evil", "2", "\u00a0", "."):
+            beside = self.root / f"ws{tail}"
+            beside.mkdir()
+            (beside / "secret.txt").write_text(self.token)
+            os.chown(beside, USER, USER)
         self.root.chmod(0o755)
         for folder, name, owner in ((self.ws, "disk-group.txt", 6),):
             (folder / name).write_text(self.token)
             os.chown(folder / name, 0, owner)
             (folder / name).chmod(0o640)
+
+    @staticmethod
+    def remove_of_the_dead() -> None:
+        """What a session left that was killed."""
+        for path in (*pathlib.Path("/srv").glob("mis-attack-*"), *pathlib.Path("/tmp").glob("mis-attack-*")):
+            number = re.fullmatch(r"mis-attack-(\d+)(-state)?", path.name)
+            if number and not os.path.exists(f"/proc/{number[1]}"):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def rest(self) -> None:
         """Ends the processes; they are started again when they are needed."""
@@ -101,6 +129,7 @@ class World:
             self.neighbour.kill()
             self.neighbour.wait()
             self.neighbour = None
+            subprocess.run([self.program("network"), "forget"], check=True, timeout=10, stdout=subprocess.DEVNULL)
 
     def remove(self) -> None:
         self.rest()
@@ -117,27 +146,46 @@ class World:
             output = self.root / "bin" / re.sub(r"\W+", "-", key)
             subprocess.run(
                 ["gcc", "-O1", "-w", "-pthread", *flags, "-o", output, HERE / "programs" / f"{name}.c"],
-                check=True, timeout=60)
+                check=True,
+                timeout=60,
+            )
             self.built[key] = output
         return self.built[key]
 
     def arguments(self, case: Case) -> list[str]:
         values = {
-            "ws": self.ws, "home": self.home, "hidden": self.hidden / "secret.txt", "hidden_folder": self.hidden,
-            "ro": self.ro, "token": self.token, "host_tmp": self.host_tmp, "root": self.root,
-            "denied": self.ws / "denied.txt", "mountpoint": self.ws / "mountpoint", "user": USER, "setuid": self.ws / "become",
-            "capable": self.ws / "capable", "group_file": self.ws / "disk-group.txt",
-            "pid": self.neighbour.pid if self.neighbour else 0, "unlisted": self.ro / "true",
-            "listed": self.ws / "true", "machine": pathlib.Path("/etc/machine-id").read_text().strip(), "denied_program": self.ws / "deny-folder" / "true",
+            "ws": self.ws,
+            "home": self.home,
+            "hidden": self.hidden / "secret.txt",
+            "hidden_folder": self.hidden,
+            "ro": self.ro,
+            "token": self.token,
+            "host_tmp": self.host_tmp,
+            "root": self.root,
+            "denied": self.ws / "denied.txt",
+            "mountpoint": self.ws / "mountpoint",
+            "user": USER,
+            "setuid": self.ws / "become",
+            "capable": self.ws / "capable",
+            "group_file": self.ws / "disk-group.txt",
+            "pid": self.neighbour.pid if self.neighbour else 0,
+            "unlisted": self.ro / "true",
+            "listed": self.ws / "true",
+            "machine": pathlib.Path("/etc/machine-id").read_text().strip(),
+            "denied_program": self.ws / "deny-folder" / "true",
         }
         return [f"{name}={value}" for name, value in values.items()] + [
-            argument.format(**values) for argument in case.arguments]
+            argument.format(**values) for argument in case.arguments
+        ]
 
     # The sandbox
 
     def launcher(self, who: str) -> tuple[list[str], dict[str, str]]:
         environment = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8", "TERM": "xterm",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm",
             "MIS_STATE_DIR": str(self.state / who),
         }
         if who == "user":
@@ -146,16 +194,37 @@ class World:
             # The account behind SUDO_UID, in a passwd that only this launch sees.
             environment |= {"SUDO_UID": str(USER), "SUDO_GID": str(USER), "SUDO_USER": "attack", "HOME": "/root"}
             return [
-                "unshare", "--mount", "--propagation", "slave", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"',
-                str(self.root / "passwd")], environment
+                "unshare",
+                "--mount",
+                "--propagation",
+                "slave",
+                "sh",
+                "-c",
+                'mount --bind "$0" /etc/passwd && exec "$@"',
+                str(self.root / "passwd"),
+            ], environment
         return [], environment
 
     def command(self, who: str, *options: str) -> tuple[list[str], dict[str, str]]:
         prefix, environment = self.launcher(who)
         return [
-            *prefix, mis(), "run", "-q", "-p", str(self.root / "profile.toml"), "-w", str(self.ws),
-            "--ro", str(self.root / "bin"), "--ro", str(self.ro), "--deny", str(self.ws / "denied.txt"),
-            "--deny", str(self.ws / "deny-folder"), *options,
+            *prefix,
+            mis(),
+            "run",
+            "-q",
+            "-p",
+            str(self.root / "profile.toml"),
+            "-w",
+            str(self.ws),
+            "--ro",
+            str(self.root / "bin"),
+            "--ro",
+            str(self.ro),
+            "--deny",
+            str(self.ws / "denied.txt"),
+            "--deny",
+            str(self.ws / "deny-folder"),
+            *options,
         ], environment
 
     def inside(self, who: str, command: list, *options: str, seconds: float = 20, text: str | None = None) -> Result:
@@ -168,7 +237,8 @@ class World:
         program = self.program(case.program)
         options = [option.format(root=self.root, ws=self.ws) for option in case.options]
         return self.inside(
-            who, [self.here(program), case.number, *self.arguments(case)], *options, seconds=case.seconds)
+            who, [self.here(program), case.number, *self.arguments(case)], *options, seconds=case.seconds
+        )
 
     def here(self, program: pathlib.Path) -> pathlib.Path:
         """The program's copy in the workspace, from where programs run."""
@@ -181,7 +251,7 @@ class World:
         return copy
 
     def prepare(self) -> None:
-        """A set-uid root program and one with a capability in the workspace, and a process that looks like the user's."""
+        """A set-uid root program, one with a capability, and a process that looks like the user's."""
         if self.neighbour:
             return
         become, capable = self.here(self.program("become")), self.here(self.program("capable"))
@@ -190,8 +260,14 @@ class World:
         # struct vfs_cap_data, version 2, effective: CAP_NET_RAW is bit 13.
         os.setxattr(capable, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
         self.neighbour = subprocess.Popen(
-            [self.here(self.program("neighbour")), self.token], env={"ATTACK_SECRET": self.token}, user=USER,
-            group=USER, extra_groups=[], stdin=subprocess.DEVNULL)
+            [self.here(self.program("neighbour")), self.token],
+            env={"ATTACK_SECRET": self.token},
+            user=USER,
+            group=USER,
+            extra_groups=[],
+            stdin=subprocess.DEVNULL,
+        )
+        subprocess.run([self.here(self.program("network")), "keep"], check=True, timeout=10, stdout=subprocess.DEVNULL)
 
     @staticmethod
     def writable(folder: pathlib.Path) -> None:
@@ -216,16 +292,35 @@ class World:
             exec "$@"
         """
         full = [
-            "unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts", "--cgroup",
-            "--mount-proc", "--propagation", "private", "sh", "-c", script, "arena", *map(str, command)]
-        return bounded(full, {"PATH": os.environ["PATH"], "HOME": str(self.home), "ATTACK_SECRET": self.token},
-                       seconds, text)
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--cgroup",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "arena",
+            *map(str, command),
+        ]
+        return bounded(
+            full, {"PATH": os.environ["PATH"], "HOME": str(self.home), "ATTACK_SECRET": self.token}, seconds, text
+        )
 
     def control(self, case: Case) -> Result:
         self.prepare()
         return self.arena(
-            [self.here(self.program(case.program)), case.number, *self.arguments(case)], seconds=case.seconds,
-            prepare="\n".join(step.format(root=self.root, ws=self.ws, home=self.home) for step in case.arena))
+            [self.here(self.program(case.program)), case.number, *self.arguments(case)],
+            seconds=case.seconds,
+            prepare="\n".join(step.format(root=self.root, ws=self.ws, home=self.home) for step in case.arena),
+        )
 
     def alone(self, case: Case, layer: str) -> Result:
         """Runs the attack with one layer, and nothing else, in its way."""
@@ -241,18 +336,26 @@ class World:
             return self.arena([tool, "capabilities", *command], prepare=prepare, seconds=case.seconds)
         if layer == "user":
             return self.arena(
-                ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *command], prepare=prepare,
-                seconds=case.seconds)
+                ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *command],
+                prepare=prepare,
+                seconds=case.seconds,
+            )
         if layer == "no new privileges":
             return self.arena(["setpriv", "--no-new-privs", *command], prepare=prepare, seconds=case.seconds)
         flags = {
-            "view": ["--mount"], "pid namespace": ["--mount", "--pid"], "network namespace": ["--net"],
-            "ipc namespace": ["--ipc"], "uts namespace": ["--uts"],
+            "view": ["--mount"],
+            "pid namespace": ["--mount", "--pid"],
+            "network namespace": ["--net"],
+            "ipc namespace": ["--ipc"],
+            "uts namespace": ["--uts"],
             "user namespace": ["--user", "--preserve-credentials"],
         }[layer]
         return bounded(
             ["nsenter", "--target", str(self.sandbox("user").agent), *flags, "--", *map(str, command)],
-            {"PATH": os.environ["PATH"]}, case.seconds, None)
+            {"PATH": os.environ["PATH"]},
+            case.seconds,
+            None,
+        )
 
     # Layers of a real sandbox, to be put on alone
 
@@ -266,9 +369,14 @@ class World:
         """The system-call filter of a running sandbox, as the kernel has it."""
         path = self.root / "filter.bpf"
         if not path.exists():
-            path.write_bytes(subprocess.run(
-                [self.program("layer"), "dump", str(self.sandbox("user").agent)], check=True, capture_output=True,
-                timeout=10).stdout)
+            path.write_bytes(
+                subprocess.run(
+                    [self.program("layer"), "dump", str(self.sandbox("user").agent)],
+                    check=True,
+                    capture_output=True,
+                    timeout=10,
+                ).stdout
+            )
         return path
 
     def landlock(self) -> pathlib.Path:
@@ -279,8 +387,9 @@ class World:
             answer = bounded([*start, "--", "true"], environment, 10, None, cwd=self.ws)
             rules = json.loads(answer.out)["landlock"]
             # Every right and every scope this kernel knows is handled; what is handled and not given is refused.
-            path.write_text("\n".join(
-                [f"{(1 << 16) - 1} 3"] + [f"{rule['access']} {rule['path']}" for rule in rules]) + "\n")
+            path.write_text(
+                "\n".join([f"{(1 << 16) - 1} 3"] + [f"{rule['access']} {rule['path']}" for rule in rules]) + "\n"
+            )
         return path
 
 
@@ -290,8 +399,14 @@ class LiveSandbox:
     def __init__(self, world: World, who: str, *options: str):
         start, environment = world.command(who, *options)
         self.process = subprocess.Popen(
-            [*start, "--", str(world.here(world.program("mounts"))), "wait"], env=environment, cwd=world.ws,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [*start, "--", str(world.here(world.program("mounts"))), "wait"],
+            env=environment,
+            cwd=world.ws,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         line = self.process.stdout.readline()
         if line.strip() != "ready":
             self.process.kill()
@@ -321,9 +436,16 @@ def descendants(pid: int) -> list[int]:
 def bounded(command, environment, seconds, text, cwd=None) -> Result:
     """Runs a command in a session of its own that is killed when the time is over."""
     process = subprocess.Popen(
-        [str(part) for part in command], env=environment, cwd=cwd, start_new_session=True, text=True,
-        errors="replace", stdin=subprocess.DEVNULL if text is None else subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE)
+        [str(part) for part in command],
+        env=environment,
+        cwd=cwd,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         out, err = process.communicate(text, timeout=seconds)
     except subprocess.TimeoutExpired:

@@ -78,8 +78,11 @@ static inline void reach(const char *name, long result) {
     print("step %s %s\n", name, outcome(result));
 }
 
-/* The same for calls whose feature this kernel may lack; ENOENT, EAFNOSUPPORT and the like then refuse by themselves. */
-static inline void refused(const char *name, const char *why) { print("step %s %s\n", name, why); }
+/* The same for calls whose feature this kernel may lack; ENOENT, EAFNOSUPPORT and the like then refuse by themselves.
+ */
+static inline void refused(const char *name, const char *why) {
+    print("step %s %s\n", name, why);
+}
 
 /* What an honest program does beside the attack. */
 static inline long near(const char *name, long result) {
@@ -140,7 +143,9 @@ static inline long descriptor_holds(long fd, const char *text) {
     return result;
 }
 
-static inline long open_to_write(const char *path) { return close_if_open(open(path, O_WRONLY | O_CLOEXEC)); }
+static inline long open_to_write(const char *path) {
+    return close_if_open(open(path, O_WRONLY | O_CLOEXEC));
+}
 
 static inline long write_text(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -209,17 +214,17 @@ struct attack {
     void (*run)(void);
 };
 
-#define ATTACKS(...)                                                                                                  \
-    int main(int count, char **arguments) {                                                                           \
-        static const struct attack attacks[] = {__VA_ARGS__};                                                         \
-        attack_arguments = arguments + (count < 2 ? 1 : 2);                                                           \
-        for (size_t each = 0; count > 1 && each < sizeof attacks / sizeof *attacks; each++)                           \
-            if (!strcmp(attacks[each].number, arguments[1])) {                                                        \
-                attacks[each].run();                                                                                  \
-                print("done\n");                                                                                      \
-                return 0;                                                                                             \
-            }                                                                                                         \
-        print("unknown case\n");                                                                                      \
-        return 64;                                                                                                    \
+#define ATTACKS(...)                                                                                                   \
+    int main(int count, char **arguments) {                                                                            \
+        static const struct attack attacks[] = {__VA_ARGS__};                                                          \
+        attack_arguments = arguments + (count < 2 ? 1 : 2);                                                            \
+        for (size_t each = 0; count > 1 && each < sizeof attacks / sizeof *attacks; each++)                            \
+            if (!strcmp(attacks[each].number, arguments[1])) {                                                         \
+                attacks[each].run();                                                                                   \
+                print("done\n");                                                                                       \
+                return 0;                                                                                              \
+            }                                                                                                          \
+        print("unknown case\n");                                                                                       \
+        return 64;                                                                                                     \
     }
 #endif

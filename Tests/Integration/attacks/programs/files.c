@@ -33,11 +33,13 @@ static void protected_that_exist(void) {
     near("write beside", create(in(ws, "beside"), "x"));
 }
 
-/* What does not exist at the start: it may be made for a moment where the kernel has no hook, and is not there after. */
+/* What does not exist at the start: it may be made for a moment where the kernel has no hook, and is not there after.
+ */
 static void protected_that_do_not(void) {
-    static const char *const names[] = {".mcp.json",    ".envrc",  ".bashrc",      ".zshenv", ".gitmodules",
-                                        ".husky",       ".codex",  ".cursor",      ".gemini", ".idea",
-                                        ".claude/settings.json", ".claude/hooks", ".claude/commands"};
+    static const char *const names[] = {
+        ".mcp.json",       ".envrc",  ".bashrc", ".zshenv", ".gitmodules",           ".husky",
+        ".codex",          ".cursor", ".gemini", ".idea",   ".claude/settings.json", ".claude/hooks",
+        ".claude/commands"};
     mkdir(in(argument("repo"), ".claude"), 0755);
     for (size_t each = 0; each < sizeof names / sizeof *names; each++) {
         const char *path = in(argument("repo"), names[each]);
@@ -50,7 +52,8 @@ static void protected_that_do_not(void) {
 }
 
 static void home_secrets(void) {
-    static const char *const names[] = {".ssh/id_ed25519", ".aws/credentials", ".netrc", ".bash_history", ".kube/config"};
+    static const char *const names[] = {".ssh/id_ed25519", ".aws/credentials", ".netrc", ".bash_history",
+                                        ".kube/config"};
     for (size_t each = 0; each < sizeof names / sizeof *names; each++)
         step(names[each], holds(in(argument("home"), names[each]), argument("token")));
     step("a folder of keys", holds(in(argument("home"), ".ssh/../.ssh/id_ed25519"), argument("token")));
@@ -80,7 +83,10 @@ static void workspace_secrets(void) {
     step("write a denied file", open_to_write(in(ws, "denied.txt")));
     step("make in a denied folder", create(in(ws, "deny-folder/new"), "x"));
     struct stat about;
-    step("size of a denied file", stat(in(ws, "denied.txt"), &about) == 0 && about.st_size == (off_t)strlen(argument("token")) ? 0 : (errno = EACCES, -1));
+    step("size of a denied file",
+         stat(in(ws, "denied.txt"), &about) == 0 && about.st_size == (off_t)strlen(argument("token"))
+             ? 0
+             : (errno = EACCES, -1));
     near("plain file", create(in(ws, "plain.txt"), "x"));
 }
 
@@ -91,7 +97,8 @@ static void patterns(void) {
     step(".env below", holds(in(ws, "below/.env"), argument("token")));
     create(in(ws, "below/other"), argument("token"));
     step("a new .env", rename(in(ws, "below/other"), in(ws, ".claude-x")) ? -1
-                           : (mkdir(in(ws, "later"), 0755), rename(in(ws, ".claude-x"), in(ws, "later/.env"))) ? -1
+                       : (mkdir(in(ws, "later"), 0755), rename(in(ws, ".claude-x"), in(ws, "later/.env")))
+                           ? -1
                            : holds(in(ws, "later/.env"), argument("token")));
     near(".env.example", create(in(ws, ".env.example"), "x"));
 }

@@ -1,6 +1,7 @@
 /*
- * Class H: the first step of attacks on kernel bugs. Whether this kernel still has the bug does not matter here: what is
- * tested is that the code with the bug is not reached, so a step counts as a success when the kernel's own code answers.
+ * Class H: the first step of attacks on kernel bugs. Whether this kernel still has the bug does not matter here: what
+ * is tested is that the code with the bug is not reached, so a step counts as a success when the kernel's own code
+ * answers.
  */
 #include "attack.h"
 #include <grp.h>
@@ -26,7 +27,8 @@ static void copy_fail(void) {
 
 static void esp(void) {
     socket_of("NETLINK_XFRM", AF_NETLINK, SOCK_RAW, 6);
-    int udp = socket(AF_INET, SOCK_DGRAM, 0), tcp = socket(AF_INET, SOCK_STREAM, 0), six = socket(AF_INET6, SOCK_STREAM, 0);
+    int udp = socket(AF_INET, SOCK_DGRAM, 0), tcp = socket(AF_INET, SOCK_STREAM, 0),
+        six = socket(AF_INET6, SOCK_STREAM, 0);
     int kind = 2;
     step("UDP_ENCAP", setsockopt(udp, IPPROTO_UDP, 100, &kind, sizeof kind));
     reach("TCP_ULP", setsockopt(tcp, IPPROTO_TCP, TCP_ULP, "espintcp", 8));

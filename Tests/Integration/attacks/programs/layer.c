@@ -61,7 +61,8 @@ static int landlock(const char *file) {
     if (ruleset < 0)
         return fail("landlock_create_ruleset");
     while (fscanf(rules, "%llu %4095s", &access, path) == 2) {
-        struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = open(path, O_PATH | O_CLOEXEC)};
+        struct landlock_path_beneath_attr rule = {.allowed_access = access,
+                                                  .parent_fd = open(path, O_PATH | O_CLOEXEC)};
         if (rule.parent_fd >= 0 && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
             return fail(path);
         close(rule.parent_fd);

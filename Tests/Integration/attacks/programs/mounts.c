@@ -100,8 +100,8 @@ static void left_behind(void) {
 }
 
 static void devices(void) {
-    static const char *const known[] = {"null", "zero",   "full",  "random", "urandom", "tty", "ptmx", "pts",
-                                        "shm",  "stdin",  "stdout", "stderr", "fd",     ".",   ".."};
+    static const char *const known[] = {"null", "zero",  "full",   "random", "urandom", "tty", "ptmx", "pts",
+                                        "shm",  "stdin", "stdout", "stderr", "fd",      ".",   ".."};
     DIR *folder = opendir("/dev");
     long strangers = 0;
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
@@ -113,7 +113,7 @@ static void devices(void) {
     }
     errno = ENOENT;
     step("strangers listed", strangers ? 0 : -1);
-    static const char *const names[] = {"/dev/mem",  "/dev/kmsg",  "/dev/vda", "/dev/loop0", "/dev/loop-control",
+    static const char *const names[] = {"/dev/mem",  "/dev/kmsg", "/dev/vda",     "/dev/loop0",   "/dev/loop-control",
                                         "/dev/fuse", "/dev/tty1", "/dev/console", "/dev/net/tun", "/dev/vcs"};
     int any = 0;
     for (size_t each = 0; each < sizeof names / sizeof *names; each++) {

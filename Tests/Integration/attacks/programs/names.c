@@ -5,7 +5,9 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 
-static const char *token(void) { return argument("token"); }
+static const char *token(void) {
+    return argument("token");
+}
 
 static void symlinks(void) {
     const char *folder = in(argument("ws"), "links");
@@ -121,8 +123,9 @@ static void flip_race(void) {
         stop = 1;
         pthread_join(thread, NULL);
         attack_arguments = before;
-        print("note %s: %ld rounds, %.0f a second, %ld honest reads, %ld leaks, at most %.4f %% with 95 %% confidence\n",
-              names[each], rounds, (double)rounds / (seconds() - start), opened, leaked, 300.0 / (double)rounds);
+        print(
+            "note %s: %ld rounds, %.0f a second, %ld honest reads, %ld leaks, at most %.4f %% with 95 %% confidence\n",
+            names[each], rounds, (double)rounds / (seconds() - start), opened, leaked, 300.0 / (double)rounds);
         errno = EACCES;
         step(names[each], leaked ? 0 : -1);
         near("race was real", opened > 0 ? 0 : -1);
@@ -224,7 +227,8 @@ static void *swapper(void *unused) {
     return NULL;
 }
 
-/* The string itself changes while the kernel is at it. The two names are of one length, so that every mixture is one. */
+/* The string itself changes while the kernel is at it. The two names are of one length, so that every mixture is one.
+ */
 static void string_race(void) {
     char good[4096], bad[4096], secret[256];
     snprintf(bad, sizeof bad, "%s", argument("denied"));
@@ -258,8 +262,8 @@ static void string_race(void) {
     stop = 1;
     pthread_join(thread, NULL);
     attack_arguments = before;
-    print("note %ld rounds, %.0f a second, %ld honest, %ld leaks\n", rounds, (double)rounds / (seconds() - start), opened,
-          leaked);
+    print("note %ld rounds, %.0f a second, %ld honest, %ld leaks\n", rounds, (double)rounds / (seconds() - start),
+          opened, leaked);
     errno = EACCES;
     step("changed string", leaked ? 0 : -1);
     near("race was real", opened > 0 ? 0 : -1);

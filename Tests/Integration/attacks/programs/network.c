@@ -18,8 +18,8 @@ static long reached(int type, const char *address, int port) {
         inet_pton(AF_INET6, address, &six.sin6_addr);
     int fd = socket(is_four ? AF_INET : AF_INET6, type | SOCK_NONBLOCK, 0), on = 1;
     setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on);
-    long result = is_four ? connect(fd, (struct sockaddr *)&four, sizeof four)
-                          : connect(fd, (struct sockaddr *)&six, sizeof six);
+    long result =
+        is_four ? connect(fd, (struct sockaddr *)&four, sizeof four) : connect(fd, (struct sockaddr *)&six, sizeof six);
     if (result < 0 && errno == EINPROGRESS)
         result = 0; /* a packet has gone out */
     if (result == 0 && type == SOCK_DGRAM)
@@ -44,8 +44,10 @@ static void addresses(void) {
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof own;
     near("own loopback", bind(listener, (struct sockaddr *)&own, size) || listen(listener, 1) ||
-                             getsockname(listener, (struct sockaddr *)&own, &size) ||
-                             reached(SOCK_STREAM, "127.0.0.1", ntohs(own.sin_port)) < 0 ? -1 : 0);
+                                 getsockname(listener, (struct sockaddr *)&own, &size) ||
+                                 reached(SOCK_STREAM, "127.0.0.1", ntohs(own.sin_port)) < 0
+                             ? -1
+                             : 0);
 }
 
 static void raw_sockets(void) {
@@ -60,8 +62,8 @@ static long unix_connect(const char *name, int is_abstract) {
     size_t size = strlen(name);
     memcpy(address.sun_path + is_abstract, name, size);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    long result = connect(fd, (struct sockaddr *)&address,
-                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + 1));
+    long result =
+        connect(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + 1));
     int kept = errno;
     close(fd);
     errno = kept;
@@ -70,23 +72,25 @@ static long unix_connect(const char *name, int is_abstract) {
 
 static void services(void) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argument("port"))),
+    struct sockaddr_in host = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)atoi(argument("port"))),
                                .sin_addr = {htonl(INADDR_LOOPBACK)}};
     step("TCP", connect(fd, (struct sockaddr *)&host, sizeof host));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t size = strlen(argument("abstract"));
     memcpy(address.sun_path + 1, argument("abstract"), size);
     int local = socket(AF_UNIX, SOCK_STREAM, 0);
-    step("abstract socket", connect(local, (struct sockaddr *)&address,
-                                    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size)));
+    step("abstract socket",
+         connect(local, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size)));
     step("socket by path", unix_connect(argument("path"), 0));
     int pair[2];
     near("socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
     int own = socket(AF_UNIX, SOCK_STREAM, 0);
     struct sockaddr_un mine = {.sun_family = AF_UNIX, .sun_path = "\0mis-attack-own"};
     near("own abstract socket", bind(own, (struct sockaddr *)&mine, sizeof mine) || listen(own, 1) ||
-                                    connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&mine, sizeof mine)
-                                ? -1 : 0);
+                                        connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&mine, sizeof mine)
+                                    ? -1
+                                    : 0);
 }
 
 static void listen_inside(void) {
@@ -110,14 +114,17 @@ static void keep_objects(void) {
     mq_close(mq_open("/mis-attack", O_RDWR | O_CREAT, 0666, NULL));
 }
 
+static void forget_objects(void) {
+    shmctl(shmget(shared_key, 4096, 0), IPC_RMID, NULL);
+    mq_unlink("/mis-attack");
+}
+
 static void ipc(void) {
     step("shared memory by key", shmget(shared_key, 4096, 0));
     step("message queue by name", mq_open("/mis-attack", O_RDONLY) == (mqd_t)-1 ? -1 : 0);
     int own = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
     near("own shared memory", own);
     shmctl(own, IPC_RMID, NULL);
-    shmctl(shmget(shared_key, 4096, 0), IPC_RMID, NULL);
-    mq_unlink("/mis-attack");
 }
 
 static void identity(void) {
@@ -132,4 +139,4 @@ static void identity(void) {
 }
 
 ATTACKS({"C149", addresses}, {"C152", raw_sockets}, {"C154", services}, {"C155", listen_inside}, {"keep", keep_objects},
-        {"C185", ipc}, {"C238", identity})
+        {"forget", forget_objects}, {"C185", ipc}, {"C238", identity})

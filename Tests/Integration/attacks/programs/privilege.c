@@ -47,7 +47,9 @@ static void *in_thread(void *name) {
     return NULL;
 }
 
-static int in_process(void *name) { return (int)field("/proc/self/status", name); }
+static int in_process(void *name) {
+    return (int)field("/proc/self/status", name);
+}
 
 static void no_new_privileges(void) {
     pthread_t thread;
@@ -141,7 +143,8 @@ static void file_capabilities(void) {
     errno = EPERM;
     step("capability of a file", status == 0 ? 0 : -1);
     print("note status %d\n", status);
-    near("a program without runs", (const char *const[]){"/bin/true", NULL} && run((const char *const[]){"/bin/true", NULL}) == 0 ? 0 : -1);
+    near("a program without runs",
+         (const char *const[]){"/bin/true", NULL} && run((const char *const[]){"/bin/true", NULL}) == 0 ? 0 : -1);
 }
 
 struct kind {
@@ -149,13 +152,17 @@ struct kind {
     unsigned long flag;
 };
 
-static const struct kind kinds[] = {{"user", CLONE_NEWUSER}, {"mount", CLONE_NEWNS},      {"pid", CLONE_NEWPID},
-                                    {"net", CLONE_NEWNET},   {"ipc", CLONE_NEWIPC},       {"uts", CLONE_NEWUTS},
+static const struct kind kinds[] = {{"user", CLONE_NEWUSER},     {"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID},
+                                    {"net", CLONE_NEWNET},       {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS},
                                     {"cgroup", CLONE_NEWCGROUP}, {"time", 0x80}};
 
-static int unshare_one(void *flag) { return unshare((int)(uintptr_t)flag) ? errno : 0; }
+static int unshare_one(void *flag) {
+    return unshare((int)(uintptr_t)flag) ? errno : 0;
+}
 
-static int mount_proc(void *target) { return mount("none", target, "proc", 0, NULL) ? 1 : 0; }
+static int mount_proc(void *target) {
+    return mount("none", target, "proc", 0, NULL) ? 1 : 0;
+}
 
 static void namespaces(void) {
     for (size_t each = 0; each < sizeof kinds / sizeof *kinds; each++) {
@@ -174,7 +181,8 @@ static void namespaces(void) {
         if (child > 0)
             waitpid((pid_t)child, NULL, 0);
     }
-    step("unshare user and mount", in_child(unshare_one, (void *)(uintptr_t)(CLONE_NEWUSER | CLONE_NEWNS)) ? (errno = EPERM, -1) : 0);
+    step("unshare user and mount",
+         in_child(unshare_one, (void *)(uintptr_t)(CLONE_NEWUSER | CLONE_NEWNS)) ? (errno = EPERM, -1) : 0);
     near("fork", in_child(in_process, "NoNewPrivs") >= 0 ? 0 : -1);
 }
 
@@ -203,7 +211,9 @@ static void user_namespaces(void) {
     near("fork", in_child(in_process, "NoNewPrivs") >= 0 ? 0 : -1);
 }
 
-static void *nothing(void *unused) { return unused; }
+static void *nothing(void *unused) {
+    return unused;
+}
 
 static void clone_three(void) {
     struct {
@@ -306,7 +316,7 @@ static void process_controls(void) {
     near("PR_GET_SECUREBITS", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
 }
 
-ATTACKS({"C072", capability_sets}, {"C073", no_new_privileges}, {"C074", own_set_uid_program}, {"C074b", set_uid_programs},
-        {"C075", file_capabilities}, {"C076", namespaces}, {"C076b", user_namespaces}, {"C076c", inside_a_nest}, {"C077", clone_three},
-        {"C078", join_namespaces}, {"C080", groups}, {"C081", release_agent}, {"C082", keyrings},
-        {"C083", personalities}, {"C084", process_controls})
+ATTACKS({"C072", capability_sets}, {"C073", no_new_privileges}, {"C074", own_set_uid_program},
+        {"C074b", set_uid_programs}, {"C075", file_capabilities}, {"C076", namespaces}, {"C076b", user_namespaces},
+        {"C076c", inside_a_nest}, {"C077", clone_three}, {"C078", join_namespaces}, {"C080", groups},
+        {"C081", release_agent}, {"C082", keyrings}, {"C083", personalities}, {"C084", process_controls})

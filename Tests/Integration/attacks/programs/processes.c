@@ -177,8 +177,7 @@ static void roundabout(void) {
     const char *denied = argument("denied_program"), *ws = argument("ws");
     char shell[8192];
     snprintf(shell, sizeof shell, "%s", denied);
-#define try_it(name, ...) \
-    step(name, run((const char *const[]){__VA_ARGS__, NULL}) == 0 ? 0 : (errno = EACCES, -1))
+#define try_it(name, ...) step(name, run((const char *const[]){__VA_ARGS__, NULL}) == 0 ? 0 : (errno = EACCES, -1))
     try_it("directly", denied);
     try_it("sh -c", "/bin/sh", "-c", shell);
     try_it("env", "/usr/bin/env", denied);

@@ -1,4 +1,5 @@
-/* Class E: /proc, /sys and control files. Nothing of the machine is changed: a file that opens for writing is enough. */
+/* Class E: /proc, /sys and control files. Nothing of the machine is changed: a file that opens for writing is enough.
+ */
 #include "attack.h"
 
 static void processes(void) {
@@ -25,11 +26,22 @@ static void processes(void) {
 }
 
 static void sysctls(void) {
-    static const char *const names[] = {
-        "kernel/core_pattern", "kernel/modprobe",     "kernel/hotplug",        "kernel/sysrq",
-        "vm/overcommit_memory", "vm/drop_caches",     "fs/file-max",           "net/ipv4/ip_forward",
-        "user/max_user_namespaces", "user/max_mnt_namespaces", "kernel/ns_last_pid", "kernel/shmmax",
-        "kernel/randomize_va_space", "net/ipv4/ping_group_range", "kernel/hostname", "fs/protected_hardlinks"};
+    static const char *const names[] = {"kernel/core_pattern",
+                                        "kernel/modprobe",
+                                        "kernel/hotplug",
+                                        "kernel/sysrq",
+                                        "vm/overcommit_memory",
+                                        "vm/drop_caches",
+                                        "fs/file-max",
+                                        "net/ipv4/ip_forward",
+                                        "user/max_user_namespaces",
+                                        "user/max_mnt_namespaces",
+                                        "kernel/ns_last_pid",
+                                        "kernel/shmmax",
+                                        "kernel/randomize_va_space",
+                                        "net/ipv4/ping_group_range",
+                                        "kernel/hostname",
+                                        "fs/protected_hardlinks"};
     for (size_t each = 0; each < sizeof names / sizeof *names; each++) {
         const char *path = in("/proc/sys", names[each]);
         if (access(path, F_OK) == 0)
@@ -76,10 +88,10 @@ static void secrets_of(const char *const names[], size_t count) {
 
 static void masked(void) {
     static const char *const names[] = {
-        "/proc/kcore",      "/proc/kallsyms",    "/proc/keys",         "/proc/key-users",   "/proc/timer_list",
-        "/proc/slabinfo",   "/proc/vmallocinfo", "/proc/pagetypeinfo", "/proc/kpagecount",  "/proc/kpageflags",
-        "/proc/sched_debug", "/proc/latency_stats", "/proc/acpi",      "/proc/asound",      "/proc/scsi",
-        "/proc/driver",     "/proc/modules",     "/proc/pressure/cpu"};
+        "/proc/kcore",       "/proc/kallsyms",      "/proc/keys",         "/proc/key-users",  "/proc/timer_list",
+        "/proc/slabinfo",    "/proc/vmallocinfo",   "/proc/pagetypeinfo", "/proc/kpagecount", "/proc/kpageflags",
+        "/proc/sched_debug", "/proc/latency_stats", "/proc/acpi",         "/proc/asound",     "/proc/scsi",
+        "/proc/driver",      "/proc/modules",       "/proc/pressure/cpu"};
     secrets_of(names, sizeof names / sizeof *names);
     /* Reading it would take lines away from the machine's own reader. */
     int log = open("/proc/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -101,9 +113,10 @@ static void side_channels(void) {
 }
 
 static void sysfs(void) {
-    static const char *const names[] = {"/sys/kernel", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/kernel/security",
-                                        "/sys/fs/bpf", "/sys/fs/cgroup",   "/sys/firmware",       "/sys/module",
-                                        "/sys/class/net", "/sys/kernel/slab", "/sys/power"};
+    static const char *const names[] = {"/sys/kernel",          "/sys/kernel/debug", "/sys/kernel/tracing",
+                                        "/sys/kernel/security", "/sys/fs/bpf",       "/sys/fs/cgroup",
+                                        "/sys/firmware",        "/sys/module",       "/sys/class/net",
+                                        "/sys/kernel/slab",     "/sys/power"};
     secrets_of(names, sizeof names / sizeof *names);
     step("uevent helper", open_to_write("/sys/kernel/uevent_helper"));
     step("module parameter", open_to_write("/sys/module/printk/parameters/time"));

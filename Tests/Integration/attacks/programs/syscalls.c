@@ -13,7 +13,9 @@
 #include <termios.h>
 #include <ucontext.h>
 
-static long bad(void) { return (long)(intptr_t)-1; }
+static long bad(void) {
+    return (long)(intptr_t)-1;
+}
 
 static void machine_calls(void) {
     /* bpf checks its size before anything; a size of zero is asked for attributes that are not there. */
@@ -200,7 +202,9 @@ static void *thread_mode(void *result) {
     return NULL;
 }
 
-static int child_mode(void *unused) { return (void)unused, filtered("/proc/self/status"); }
+static int child_mode(void *unused) {
+    return (void)unused, filtered("/proc/self/status");
+}
 
 static void every_task(void) {
     int thread_result = -1;
@@ -283,16 +287,26 @@ static void families(void) {
         const char *name;
         int family, type, protocol;
     } kinds[] = {
-        {"AF_PACKET", AF_PACKET, SOCK_RAW, 0},   {"AF_ALG", 38, SOCK_SEQPACKET, 0},
-        {"AF_VSOCK", 40, SOCK_STREAM, 0},        {"AF_RDS", 21, SOCK_SEQPACKET, 0},
-        {"AF_BLUETOOTH", 31, SOCK_RAW, 1},       {"AF_CAN", 29, SOCK_RAW, 1},
-        {"AF_TIPC", 30, SOCK_SEQPACKET, 0},      {"AF_KEY", 15, SOCK_RAW, 2},
-        {"AF_XDP", 44, SOCK_RAW, 0},             {"AF_AX25", 3, SOCK_DGRAM, 0},
-        {"AF_SMC", 43, SOCK_STREAM, 0},          {"AF_MCTP", 45, SOCK_DGRAM, 0},
-        {"NETLINK_NETFILTER", AF_NETLINK, SOCK_RAW, 12}, {"NETLINK_XFRM", AF_NETLINK, SOCK_RAW, 6},
-        {"NETLINK_AUDIT", AF_NETLINK, SOCK_RAW, 9},      {"NETLINK_KOBJECT_UEVENT", AF_NETLINK, SOCK_RAW, 15},
-        {"SCTP", AF_INET, SOCK_STREAM, 132},     {"SCTP, default", AF_INET, SOCK_SEQPACKET, 0},
-        {"DCCP", AF_INET, 6, 33},                {"UDP-Lite", AF_INET, SOCK_DGRAM, 136},
+        {"AF_PACKET", AF_PACKET, SOCK_RAW, 0},
+        {"AF_ALG", 38, SOCK_SEQPACKET, 0},
+        {"AF_VSOCK", 40, SOCK_STREAM, 0},
+        {"AF_RDS", 21, SOCK_SEQPACKET, 0},
+        {"AF_BLUETOOTH", 31, SOCK_RAW, 1},
+        {"AF_CAN", 29, SOCK_RAW, 1},
+        {"AF_TIPC", 30, SOCK_SEQPACKET, 0},
+        {"AF_KEY", 15, SOCK_RAW, 2},
+        {"AF_XDP", 44, SOCK_RAW, 0},
+        {"AF_AX25", 3, SOCK_DGRAM, 0},
+        {"AF_SMC", 43, SOCK_STREAM, 0},
+        {"AF_MCTP", 45, SOCK_DGRAM, 0},
+        {"NETLINK_NETFILTER", AF_NETLINK, SOCK_RAW, 12},
+        {"NETLINK_XFRM", AF_NETLINK, SOCK_RAW, 6},
+        {"NETLINK_AUDIT", AF_NETLINK, SOCK_RAW, 9},
+        {"NETLINK_KOBJECT_UEVENT", AF_NETLINK, SOCK_RAW, 15},
+        {"SCTP", AF_INET, SOCK_STREAM, 132},
+        {"SCTP, default", AF_INET, SOCK_SEQPACKET, 0},
+        {"DCCP", AF_INET, 6, 33},
+        {"UDP-Lite", AF_INET, SOCK_DGRAM, 136},
     };
     for (size_t each = 0; each < sizeof kinds / sizeof *kinds; each++) {
         long fd = close_if_open(socket(kinds[each].family, kinds[each].type, kinds[each].protocol));
