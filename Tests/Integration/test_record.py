@@ -83,7 +83,9 @@ def test_reasoning_is_recorded(sandbox: Sandbox) -> None:
 def test_reasoning_without_end_is_bounded(user: Sandbox) -> None:
     result = recorded(user, "head -c 3000000 /dev/zero | tr '\\0' x >&$MIS_REASONING_FD").ok()
     lines = result.stream("reasoning")
-    assert sum(len(line["text"]) for line in lines) == 3_000_000
+    # A flood may be too much for the recorder; then what is missing has been counted.
+    missing = 3_000_000 - sum(len(line["text"]) for line in lines)
+    assert 0 <= missing <= result.report["lost_events"] * (32 << 10)
     assert max(len(line["text"]) for line in lines) <= 1 << 16
     assert problems(result.session) == []
 
