@@ -99,17 +99,17 @@ public struct DenialLog: Sendable {
         allowance = Allowance(burst: burst, perSecond: perSecond)
     }
 
-    /// Takes a denial in.
+    /// Takes a denial in, which stands for `count` equal ones.
     /// - Returns: whether its line is to be written into the execution stream. A flood is cut down there, so that it
     ///   cannot use up what the session may keep.
-    public mutating func add(_ denial: Denial) -> Recording {
-        total += 1
+    public mutating func add(_ denial: Denial, count: UInt64 = 1) -> Recording {
+        total += count
         if let place = entries.firstIndex(where: { $0.denial.isSame(as: denial) }) {
-            entries[place].count += 1
+            entries[place].count += count
         } else if entries.count < Self.kept {
-            entries.append(Entry(denial: denial, count: 1))
+            entries.append(Entry(denial: denial, count: count))
         } else {
-            others += 1
+            others += count
         }
         guard allowance.take(at: denial.time.monotonic) else {
             unrecorded += 1

@@ -16,7 +16,8 @@ struct Ending {
     var isReady = false
 
     mutating func kill(because cause: RunExit.KillCause, detail: String? = nil) {
-        guard self.cause == nil else { return }
+        // Nor does it matter any more once the agent has ended by itself.
+        guard self.cause == nil, status == nil else { return }
         self.cause = cause
         self.detail = detail
     }

@@ -13,6 +13,7 @@ public final class Supervisor {
     private let cgroup: SandboxCgroup?
     private let guardian: Guardian
     private let recorder: SessionRecorder
+    private let alarm: RecordAlarm
     private let signals: SignalSource
     private let loop: EventLoop
     private let deadline: Timer
@@ -36,13 +37,14 @@ public final class Supervisor {
     ///   - reasoning: the reading end of the agent's reasoning pipe.
     public init(
         plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian,
-        recorder: SessionRecorder, signals: consuming SignalSource,
+        recorder: SessionRecorder, alarm: RecordAlarm, signals: consuming SignalSource,
         permissions: PermissionGroup?, reasoning: consuming FileDescriptor?
     ) throws(SystemError) {
         self.plan = plan
         self.cgroup = cgroup
         self.guardian = guardian
         self.recorder = recorder
+        self.alarm = alarm
         self.signals = signals
         self.reasoning = reasoning
         loop = try EventLoop()
@@ -76,6 +78,10 @@ public final class Supervisor {
         loop.watch(guardian.descriptor) { [unowned self] _ in
             kill(because: .enforcementLost, detail: "the guardian, which would undo everything, is gone")
         }
+        loop.watch(alarm.descriptor) { [unowned self] _ in
+            loop.forget(alarm.descriptor)
+            kill(because: .policy, detail: "the record cannot be kept, and [streams] on_failure = \"stop\"")
+        }
         if let reasoning = reasoning?.number {
             _ = clinux_set_nonblocking(reasoning)
             loop.watch(reasoning) { [unowned self] _ in readReasoning() }
@@ -102,7 +108,12 @@ public final class Supervisor {
             switch message {
             case .prepared: openGate(process)
             case .ready: ending.isReady = true
-            case .executionFailed(let error): ending.executionError = error
+            case .executionFailed(let error):
+                if ending.isReady {
+                    ending.executionError = error
+                } else {
+                    ending.failure = LaunchFailure(error.doing("starting the sandbox's init"))
+                }
             case .stopped(let signal): agentStopped(signal)
             case .continued: break
             case .ended(let status): ending.status = status

@@ -47,7 +47,7 @@ final class Violations: ViolationSink {
             rule: "\(violation.rule.text) (\(violation.rule.origin))", layer: violation.layer.rawValue,
             fix: DenialFix.smallest(violation, rules: plan.rules), pid: violation.pid == 0 ? nil : violation.pid,
             program: violation.program)
-        if case .full = log.add(denial) {
+        if case .full = log.add(denial, count: violation.count) {
             recorder.append(.execution, .alert, at: denial.time) { denial.writeLine(to: &$0) }
         }
         if violation.countsTowardsLevel { raiseLevel(at: denial.time.monotonic, violations: violation.count) }

@@ -186,24 +186,31 @@ static void __attribute__((noreturn, used)) start(long *stack) {
     char *const *environment = arguments + stack[0] + 1;
     const char *options = arguments[1];
 
-    raw5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    long failed = raw5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     uint64_t all = ~0ull;
-    raw4(__NR_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
+    if (failed >= 0)
+        failed = raw4(__NR_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
     /* Above every number the protocol speaks of, whichever of those are open. */
     int low = (int)raw4(__NR_signalfd4, -1, &all, sizeof all, SFD_FLAGS);
     int signals = (int)raw3(__NR_fcntl, low, F_DUPFD_CLOEXEC, mis_fd_terminal + 1);
     if (signals != low)
         raw1(__NR_close, low);
-    raw0(__NR_setsid);
-    if (has(options, MIS_INIT_TERMINAL))
-        raw3(__NR_ioctl, mis_fd_terminal, TIOCSCTTY, 0);
+    if (failed >= 0)
+        failed = signals < 0 ? signals : raw0(__NR_setsid);
+    if (failed >= 0 && has(options, MIS_INIT_TERMINAL))
+        failed = raw3(__NR_ioctl, mis_fd_terminal, TIOCSCTTY, 0);
+    if (failed < 0) {
+        /* Before `ready`: to the launcher this is a set-up that failed. */
+        tell(mis_init_exec_failed, (int32_t)-failed);
+        leave(125);
+    }
     tell(mis_init_ready, 0);
 
     int agent = (int)raw5(__NR_clone, SIGCHLD, 0, 0, 0, 0);
     if (agent == 0)
         become_agent(options, arguments + 2, environment);
-    if (agent < 0 || signals < 0) {
-        tell(mis_init_exec_failed, agent < 0 ? -agent : -signals);
+    if (agent < 0) {
+        tell(mis_init_exec_failed, -agent);
         leave(126);
     }
     /* Both sides set the group: whichever runs first, it is set before anything depends on it. */

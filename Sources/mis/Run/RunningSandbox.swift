@@ -36,9 +36,10 @@ final class RunningSandbox {
             let start = try Self.start(plan, cgroup: cgroup, guardian: guardian)
             do throws(SetupProblem) {
                 // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
-                recorder = try Self.startRecord(setup, identifier)
+                let alarm = try SetupProblem.from { () throws(SystemError) in try RecordAlarm() }
+                recorder = try Self.startRecord(setup, identifier, alarm)
                 let supervisor = try Self.prepare(
-                    start, plan, cgroup: cgroup, recorder: recorder, guardian: guardian, signals: signals)
+                    start, plan, cgroup: cgroup, recorder: recorder, alarm: alarm, guardian: guardian, signals: signals)
                 gaps += supervisor.unenforced
                 try Self.accept(gaps, plan)
                 unenforced = gaps
@@ -104,7 +105,7 @@ final class RunningSandbox {
     }
 
     private static func startRecord(
-        _ setup: RunSetup, _ identifier: SessionIdentifier
+        _ setup: RunSetup, _ identifier: SessionIdentifier, _ alarm: RecordAlarm
     ) throws(SetupProblem) -> SessionRecorder {
         let plan = setup.plan
         var limits = SessionRecorder.Limits()
@@ -118,7 +119,10 @@ final class RunningSandbox {
                     environment: plan.environment.map { Array("\($0.name)=\($0.value)".utf8) }, profile: plan.profile,
                     tier: plan.tier.rawValue),
                 limits: limits,
-                onTrouble: { Messages.say(describe($0)) })
+                onTrouble: { trouble in
+                    Messages.say(describe(trouble))
+                    if plan.streams.onFailure == .stop { alarm.raise() }
+                })
         } catch {
             throw SetupProblem("\(error)")
         }
@@ -168,13 +172,13 @@ final class RunningSandbox {
     }
 
     private static func prepare(
-        _ start: Start, _ plan: SandboxPlan, cgroup: SandboxCgroup?, recorder: SessionRecorder, guardian: Guardian,
-        signals: consuming SignalSource
+        _ start: Start, _ plan: SandboxPlan, cgroup: SandboxCgroup?, recorder: SessionRecorder, alarm: RecordAlarm,
+        guardian: Guardian, signals: consuming SignalSource
     ) throws(SetupProblem) -> Supervisor {
         do {
             return try Supervisor(
-                plan: plan, cgroup: cgroup, guardian: guardian, recorder: recorder, signals: signals,
-                permissions: start.permissions, reasoning: start.reasoning?.takeReader())
+                plan: plan, cgroup: cgroup, guardian: guardian, recorder: recorder, alarm: alarm,
+                signals: signals, permissions: start.permissions, reasoning: start.reasoning?.takeReader())
         } catch {
             throw SetupProblem(error)
         }
