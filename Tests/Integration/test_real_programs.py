@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -265,13 +266,15 @@ def test_a_shell_with_job_control(terminal: Pseudoterminal, sandbox: Sandbox) ->
     terminal.expect(r"\[1\]\+ +Running.*IN> ")
     terminal.type_keys("fg\r")
     terminal.expect("\nsleep 50\r")
-    # The shell has handed the terminal over once the command's line is out.
+    # The shell names the command first and hands the terminal over then.
+    time.sleep(0.5)
     terminal.type_keys(CTRL_Z)
     terminal.expect(r"Stopped.*IN> ")
     terminal.type_keys("bg\r")
     terminal.expect("IN> ")
     terminal.type_keys("fg\r")
     terminal.expect("\nsleep 50\r")
+    time.sleep(0.5)
     terminal.type_keys(CTRL_C)
     terminal.expect("IN> ")
     terminal.type_keys("echo status=$?\r")
