@@ -15,6 +15,7 @@ from .terminal import Terminal
 from .world import World
 
 SHELL = r"^ready> *\Z"  # the shell's prompt, on the last line with anything on it
+THOUGHT = "half a thought"  # typed, and not sent
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,14 @@ def talk(agent: Agent, installed: Installed, wrapper: Wrapper, world: World) -> 
             terminal.wait(r"\Aready> *\Z")
             terminal.type(str(start))
             terminal.wait(conversation.prompt)
+            # What is typed shows that it listens: while it loads, a prompt is drawn and keys are thrown away.
+            terminal.begin(THOUGHT)
             terminal.press("C-z")
             terminal.wait(rf"Stopped.*\n(.*\n)*{SHELL}")
+            terminal.type("clear")
+            terminal.wait(r"\Aready> *\Z")
             terminal.type("fg")
-            terminal.wait(conversation.prompt)
+            terminal.wait(rf"{conversation.prompt}\s*{THOUGHT}")
             leave(terminal)
         gone = settle(sleepers)
         left = settle(world.processes)

@@ -52,10 +52,14 @@ class Terminal:
     def type(self, text: str) -> None:
         """Type a text, see it on the screen, and press Enter. A program that reads both at once takes them for a paste
         with a line break in it; a busy one does that however long the pause between them is."""
-        self._tmux("send-keys", "-l", text)
-        self.wait(re.escape(text[-20:]), joined=True)
+        self.begin(text)
         time.sleep(0.2)
         self.press("Enter")
+
+    def begin(self, text: str) -> None:
+        """Type a text and see it on the screen."""
+        self._tmux("send-keys", "-l", text)
+        self.wait(re.escape(text[-20:]), joined=True)
 
     def press(self, key: str) -> None:
         """Press a key by tmux's name for it: Enter, C-c, C-d, Escape."""
