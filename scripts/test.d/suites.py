@@ -179,6 +179,11 @@ def main() -> int:
         return 0
     chosen = [s for s in SUITES if (s.name in options.only if options.only else s.quick or not QUICK)]
 
+    # A shell without job control starts its background jobs with these ignored, and so would everything below be.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
     start = time.monotonic()
     environment = dict(os.environ)
     total = Count()
