@@ -204,7 +204,7 @@ def aider_script(world: World, steps: tuple[Step, ...]) -> Script:
     del steps  # aider's turns carry several steps each, as it allows the model only four turns for one message
     grouped: list[tuple[Step, ...]] = [
         (WRITE, BUILD),
-        (Write("note", "TODO", "Say goodbye too.\n"), READ_KEY, MAKE_HOOK, GIT_CONFIG),
+        (Write("note", "IDEAS", "Say goodbye too.\n"), READ_KEY, MAKE_HOOK, GIT_CONFIG),
         (MCP_JSON,),
         (AIDER_LAST,),
     ]

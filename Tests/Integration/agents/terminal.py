@@ -33,7 +33,8 @@ class Terminal:
         # --noediting: a line editor would set the terminal up for itself at each prompt, and hide what a program left
         # behind. --norc: the prompt is the one below. env -i: nothing of tmux's own surroundings gets in.
         words = [f"{name}={value}" for name, value in environment.items()]
-        shell = shlex.join(["exec", "env", "-i", *words, "TERM=tmux-256color", "PS1=ready> ", "/bin/bash", "--norc", "--noediting"])
+        words += ["TERM=tmux-256color", "PS1=ready> "]
+        shell = shlex.join(["exec", "env", "-i", *words, "/bin/bash", "--norc", "--noediting"])
         self._tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), shell, start=True)
 
     def __enter__(self) -> Self:
