@@ -80,7 +80,7 @@ static void guard(void *argument) {
     uint32_t count = __atomic_load_n(&guard->cgroup_count, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < count && i < mis_guardian_path_count; i++)
         /* Busy until the last task is gone. */
-        for (int attempt = 0; attempt < 200; attempt++) {
+        for (int attempt = 0; attempt < 1000; attempt++) {
             long result = raw3(SYS_unlinkat, AT_FDCWD, guard->cgroups[i], AT_REMOVEDIR);
             if (result != -EBUSY)
                 break;

@@ -142,7 +142,7 @@ int clinux_blocked_call(pid_t thread, struct clinux_call *call) {
     for (int attempt = 0;; attempt++) {
         if (read_proc(thread, "syscall", text, sizeof text) < 0)
             return -1;
-        if (text[0] != 'r' || attempt == 400)
+        if (text[0] != 'r' || attempt == 4000)
             break;
         struct timespec moment = {0, 50000};
         nanosleep(&moment, NULL);
@@ -400,4 +400,9 @@ int clinux_next_watch_event(const uint8_t *buffer, size_t size, size_t *offset, 
     event->name_length = head.len ? (uint32_t)strnlen((const char *)event->name, head.len) : 0;
     *offset += sizeof head + head.len;
     return 1;
+}
+
+int clinux_is_on_read_only_mount(int fd) {
+    struct statfs status;
+    return fstatfs(fd, &status) == 0 && (status.f_flags & 1 /* ST_RDONLY */) != 0;
 }

@@ -198,8 +198,9 @@ public final class FanotifyArbiter {
         case .full:
             return .allow(isSettled: verdict.isSettled, isTraced: verdict.isTraced)
         case .readOnly:
-            // A read-only mount refuses writing before anybody is asked.
-            if verdict.isSettled || kind == mode_t(S_IFDIR) {
+            // A read-only mount refuses writing before anybody is asked. The mount this very open came by is looked at:
+            // one that was laid over a name goes when somebody outside renames another file over it.
+            if verdict.isSettled || kind == mode_t(S_IFDIR) || clinux_is_on_read_only_mount(events.event) != 0 {
                 return .allow(isSettled: verdict.isSettled, isTraced: false)
             }
             // Protected, on a mount that is not read-only. The event does not tell reading from writing, but the

@@ -69,7 +69,7 @@ struct ConfinementSteps {
             mis_step_change_directory, deed: "changing to the folder", object: plan.workingFolder,
             path: plan.workingFolder)
         steps.add(
-            mis_step_capabilities, deed: "dropping capabilities", number: UInt64(clinux_capability_last()),
+            mis_step_capabilities, deed: "dropping capabilities",
             value: plan.capabilities)
         steps.add(mis_step_no_new_privileges, deed: "giving up new privileges")
         steps.add(mis_step_landlock_restrict, deed: "putting on Landlock", slot: .ruleset)

@@ -30,7 +30,7 @@ final class Enforcement {
         self.plan = plan
         self.loop = loop
         self.sink = sink
-        gate = ViolationGate(sink)
+        gate = ViolationGate(sink, window: 50_000_000)
         quarantinePath = session + "/removed"
         settling = try Timer()
         decider = ProfileDecider(
@@ -42,12 +42,12 @@ final class Enforcement {
     func start(_ permissions: PermissionGroup?) throws(SystemError) {
         if let permissions { try answerOpens(permissions.group) }
         try watchNames()
-        // What repeats is added up for a moment, and passed on with its count.
-        settling.start(after: 500, every: 500)
+        // What repeats is added up for a moment, and passed on with its count: the threat level waits for it.
         loop.watch(settling.descriptor) { [unowned self] _ in
             settling.acknowledge()
             gate.settle()
         }
+        sink.onViolation = { [unowned self] in settling.start(after: 60) }
     }
 
     private func answerOpens(_ group: borrowing FanotifyGroup) throws(SystemError) {
@@ -193,6 +193,8 @@ final class Enforcement {
             }
         }
         gate.finish()
+        // Nothing was moved aside: the folder for it is not needed.
+        unsafe rmdir(quarantinePath)
         if let counts = arbiter?.counts { sink.allowed(counts.allow) }
     }
 }

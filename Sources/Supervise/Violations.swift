@@ -15,6 +15,8 @@ final class Violations: ViolationSink {
     var onEmergency: () -> Void = {}
     /// Called when nothing can be promised any more.
     var onLoss: (String) -> Void = { _ in }
+    /// Called with each violation: equal ones may follow, and are passed on when asked for.
+    var onViolation: () -> Void = {}
     private var level = 5
 
     init(plan: SandboxPlan, recorder: SessionRecorder) {
@@ -41,6 +43,7 @@ final class Violations: ViolationSink {
     }
 
     func violation(_ violation: Violation) {
+        onViolation()
         verdicts.deny += violation.count
         let denial = Denial(
             operation: violation.operation, object: violation.object,

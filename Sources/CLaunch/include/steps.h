@@ -35,7 +35,7 @@ enum mis_step_kind {
     mis_step_secure_bits = 21,      /* number: SECBIT_* */
     mis_step_dumpable = 22,         /* number: 0 or 1 */
     mis_step_keyring = 23,          /* an anonymous session keyring of its own */
-    mis_step_capabilities = 24,     /* value: the set that is kept; number: the last capability of this kernel */
+    mis_step_capabilities = 24,     /* value: the set that is kept */
     mis_step_no_new_privileges = 25,
     mis_step_landlock_ruleset = 26,  /* data: struct landlock_ruleset_attr -> slot */
     mis_step_landlock_allow = 27,    /* slot: ruleset; place/path; value: rights */

@@ -71,6 +71,9 @@ struct clinux_call {
 /* The system call a thread is blocked in, from /proc/TID/syscall. -1 with EAGAIN: it is not in one. */
 int clinux_blocked_call(pid_t thread, struct clinux_call *_Nonnull call);
 
+/* Whether the mount an open descriptor was reached by is read-only; 0 also when that cannot be told. */
+int clinux_is_on_read_only_mount(int fd);
+
 enum clinux_intent {
     clinux_intent_unclear = 0,
     clinux_intent_read = 1,

@@ -76,7 +76,7 @@ let allowedCalls: [SyscallGroup] = [
         "limits and scheduling of its own processes, downwards only without a capability",
         .allow,
         """
-        getrlimit setrlimit prlimit64 getrusage getpriority setpriority ioprio_get sched_yield sched_getaffinity
+        getrlimit setrlimit getrusage getpriority setpriority ioprio_get sched_yield sched_getaffinity
         sched_setaffinity sched_getscheduler sched_getparam sched_setparam sched_get_priority_max
         sched_get_priority_min sched_rr_get_interval sched_getattr
         """),

@@ -43,6 +43,10 @@ let checkedCalls: [SyscallGroup] = [
         .choose(0, in: [0, 0x8, 0x2_0000, 0x2_0008, 0xFFFF_FFFF], .allow, otherwise: .refuse),
         "personality"),
     SyscallGroup(
+        "limits of its own; pid 1 is the sandbox's init, and has the agent's uid",
+        .choose(0, in: [1], .answer(Errno.notPermitted), otherwise: .allow),
+        "prlimit64"),
+    SyscallGroup(
         "thread pointers, AMX permission, address tags, shadow stacks; glibc probes others at every start",
         .choose(
             Word(0),
