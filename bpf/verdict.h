@@ -1,0 +1,316 @@
+// Who is asking (the gate), what the rules grant on an object (the walk), and the one function that decides (judge).
+#ifndef MIS_VERDICT_H
+#define MIS_VERDICT_H
+
+#include "maps.h"
+
+#define EPERM 1
+#define EACCES 13
+#define S_IFMT 00170000
+#define S_IFDIR 0040000
+#define S_ISDIR(mode) (((mode) & S_IFMT) == S_IFDIR)
+// Superblocks that user space never mounts: pipes, sockets, memfds, anonymous inodes.
+#define SB_NOUSER (1UL << 31)
+
+// The answer of the walk: rights in bits 0 to 3, then these, then the rule's number.
+#define ANSWER_RIGHTS 0xf
+// The walk left its mount, or a name decided: true now, not to be remembered on the inode.
+#define ANSWER_FLEETING (1U << 4)
+// The object's own rule or name decided, not one above it.
+#define ANSWER_OWN (1U << 5)
+#define ANSWER_NAMED (1U << 6)
+#define ANSWER_ANONYMOUS (1U << 7)
+#define ANSWER_UNSURE (1U << 8)
+#define ANSWER_RULE_SHIFT 12
+#define ANSWER(rights, rule) (((rights) & ANSWER_RIGHTS) | (rule) << ANSWER_RULE_SHIFT)
+
+// What is asked of judge. Kernel addresses travel as numbers: they are only ever read through, and every program may
+// then share one verified function.
+struct question {
+    u64 dentry;
+    u64 mount;
+    u64 detail;
+    u64 cgroup;
+    u32 slot;
+    u32 operation;
+    u32 wanted;
+    u32 answer;
+    u32 port;
+    u32 armed;
+    u8 address[16];
+};
+
+#define READ(to, from)                                                                                                 \
+    bpf_probe_read_kernel(&(to), sizeof(to), (const void *)__builtin_preserve_access_index(&(from)))
+
+// A hook's argument as a number. Read from the context itself, so that its type, which the verifier would not let
+// through to a shared function, stays behind.
+#define ARGUMENT(n)                                                                                                    \
+    ({                                                                                                                 \
+        u64 argument_ = 0;                                                                                             \
+        bpf_probe_read_kernel(&argument_, sizeof(argument_), (const void *)&ctx[n]);                                   \
+        argument_;                                                                                                     \
+    })
+
+static __always_inline void count(u32 slot, enum arbiter_counter which) {
+    struct arbiter_counters *mine = bpf_map_lookup_elem(&counters, &slot);
+    if (mine)
+        mine->value[which]++;
+}
+
+// --- the gate -------------------------------------------------------------------------------------------------------
+
+// Nearly every task of a machine is outside any sandbox, so this is the price everybody pays: two loads, one small
+// helper and a bit. The bit is looked up in a table as large as a page-table: a thousand sandboxes cost what one does.
+static __always_inline u64 caller_cgroup(void) {
+    if (!registry.sandboxes)
+        return 0;
+    u64 cgroup = bpf_get_current_cgroup_id();
+    if (registry.filter[cgroup >> 6 & (ARBITER_FILTER_WORDS - 1)] >> (cgroup & 63) & 1)
+        return cgroup;
+    return 0;
+}
+
+static __always_inline u32 slot_of(u64 cgroup) {
+    if (!cgroup)
+        return 0;
+    u32 *slot = bpf_map_lookup_elem(&cgroups, &cgroup);
+    return slot ? *slot : 0;
+}
+
+// The sandbox the running task is in; 0 outside any.
+static __always_inline u32 caller(void) {
+    return slot_of(caller_cgroup());
+}
+
+// The sandbox another task is in. Called where RCU keeps the task's groups in place.
+static __always_inline u32 slot_of_task(struct task_struct *task) {
+    struct css_set *set = 0;
+    struct cgroup *group = 0;
+    struct kernfs_node *node = 0;
+    u64 id = 0;
+    READ(set, task->cgroups);
+    READ(group, set->dfl_cgrp);
+    READ(node, group->kn);
+    READ(id, node->id);
+    return slot_of(id);
+}
+
+// --- the walk -------------------------------------------------------------------------------------------------------
+
+// Answers whether the name of `address`, with the names above it, is one a rule speaks of. `on_the_way`: ask instead
+// whether it is a part of such a name that something ready-made must not be put at.
+__noinline u32 named(u32 slot, u64 address, u32 on_the_way) {
+    struct dentry *dentry = (struct dentry *)address;
+    struct arbiter_name_key key = {.slot = slot};
+    for (int depth = 0; depth < ARBITER_NAME_DEPTH; depth++) {
+        const unsigned char *text = 0;
+        u32 length = 0;
+        READ(length, dentry->d_name.len);
+        READ(text, dentry->d_name.name);
+        if (length == 0 || length >= ARBITER_NAME_BYTES)
+            return 0;
+        __builtin_memset(key.name, 0, sizeof(key.name));
+        key.length = length;
+        if (bpf_probe_read_kernel(key.name, length & (ARBITER_NAME_BYTES - 1), text))
+            return 0;
+        struct arbiter_name *found = bpf_map_lookup_elem(&names, &key);
+        if (!found)
+            return 0;
+        struct dentry *parent = 0;
+        READ(parent, dentry->d_parent);
+        if (found->flags & ARBITER_NAME_ANYWHERE && !(found->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
+            return ANSWER(found->rights, found->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
+        if (found->flags & ARBITER_NAME_ANCHORED) {
+            struct inode *inode = 0;
+            READ(inode, parent->d_inode);
+            struct arbiter_anchor_key at = {.slot = slot, .node = found->node, .inode = (u64)inode};
+            struct arbiter_anchor *anchor = bpf_map_lookup_elem(&anchors, &at);
+            u64 number = 0;
+            READ(number, inode->i_ino);
+            if (anchor && anchor->number == number && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
+                return ANSWER(anchor->rights, anchor->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
+        }
+        if (parent == dentry)
+            return 0;
+        key.node = found->node;
+        dentry = parent;
+    }
+    return 0;
+}
+
+static __always_inline u32 labelled(u32 slot, struct inode *inode) {
+    struct arbiter_label_key key = {.slot = slot, .inode = (u64)inode};
+    struct arbiter_label *label = bpf_map_lookup_elem(&labels, &key);
+    if (!label)
+        return 0;
+    u64 number = 0;
+    u32 generation = 0, device = 0;
+    struct super_block *block = 0;
+    READ(number, inode->i_ino);
+    READ(generation, inode->i_generation);
+    READ(block, inode->i_sb);
+    READ(device, block->s_dev);
+    if (label->number != number || label->generation != generation || label->device != device)
+        return 0;
+    // A rule without rights is still an answer.
+    return ANSWER(label->rights, label->rule) | ANSWER_OWN;
+}
+
+// What the rules grant on an object: the nearest label or name at it or above it, across mounts. `mount` 0: the hook
+// knows none, the walk ends at the root of the object's file system.
+__noinline u32 granted(u32 slot, u64 address, u64 mount_address) {
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox || !address)
+        return ANSWER_UNSURE;
+    struct dentry *dentry = (struct dentry *)address, *root = 0, *parent = 0;
+    struct vfsmount *mount = (struct vfsmount *)mount_address;
+    u64 lengths = sandbox->name_lengths;
+    u32 flags = 0, found;
+    if (mount)
+        READ(root, mount->mnt_root);
+    for (int step = 0; step < ARBITER_WALK_STEPS; step++) {
+        struct inode *inode = 0;
+        if (lengths) {
+            u32 length = 0;
+            READ(length, dentry->d_name.len);
+            if (length < ARBITER_NAME_BYTES && lengths >> (length & 63) & 1) {
+                found = named(slot, (u64)dentry, 0);
+                if (found)
+                    return step ? (found & ~ANSWER_OWN) : found;
+            }
+        }
+        if (READ(inode, dentry->d_inode))
+            return ANSWER_UNSURE;
+        if (inode) {
+            found = labelled(slot, inode);
+            if (found)
+                return (step ? found & ~ANSWER_OWN : found) | flags;
+        }
+        READ(parent, dentry->d_parent);
+        if (dentry == root) {
+            struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+            struct mount *above = 0;
+            READ(above, here->mnt_parent);
+            if (above != here && above) {
+                READ(dentry, here->mnt_mountpoint);
+                mount = (void *)above + __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+                READ(root, mount->mnt_root);
+                // Which mount leads here can change without any file moving.
+                flags |= ANSWER_FLEETING;
+                continue;
+            }
+        }
+        if (parent == dentry || !parent) {
+            struct super_block *block = 0;
+            unsigned long kind = 0;
+            READ(block, inode->i_sb);
+            READ(kind, block->s_flags);
+            if (kind & SB_NOUSER)
+                return ANSWER(sandbox->anonymous_rights, 0) | ANSWER_ANONYMOUS | ANSWER_FLEETING;
+            return ANSWER(sandbox->default_rights, 0) | flags;
+        }
+        dentry = parent;
+    }
+    // Deeper than anything honest.
+    return ANSWER_UNSURE;
+}
+
+// The same, over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
+// tree hold still grants nothing.
+__noinline u32 granted_now(u32 slot, u64 dentry, u64 mount) {
+    for (int attempt = 0; attempt < 4; attempt++) {
+        u64 generation = tree.generation, begun = tree.begun;
+        u32 answer = granted(slot, dentry, mount);
+        if (generation == tree.generation && begun == tree.begun)
+            return answer;
+    }
+    return ANSWER_UNSURE;
+}
+
+// --- the verdict ----------------------------------------------------------------------------------------------------
+
+__noinline int report(struct question *asked, u32 verdict);
+
+// Counts and tells a decision, and gives the hook's result. The one place where a refusal is made.
+static __always_inline int conclude(struct question *asked, struct arbiter_sandbox *sandbox, int refused, int error) {
+    u32 flags = sandbox->flags;
+    if (!refused) {
+        count(asked->slot, ARBITER_COUNT_ALLOWED);
+        if (flags & ARBITER_TRACE)
+            report(asked, ARBITER_ALLOWED);
+        return 0;
+    }
+    if (flags & ARBITER_LEARN) {
+        count(asked->slot, ARBITER_COUNT_TRACED);
+        report(asked, ARBITER_TRACED);
+        return 0;
+    }
+    count(asked->slot, ARBITER_COUNT_DENIED);
+    report(asked, ARBITER_DENIED);
+    return -error;
+}
+
+// Decides on an object of a file system. The threat policy's layers (whitelist, hotfix filter, base filter) have
+// their place between the walk and the comparison: they can take rights away from `answer`, never add any.
+__noinline int judged(struct question *asked) {
+    if (!asked)
+        return -EACCES;
+    u32 slot = asked->slot;
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox || sandbox->state == ARBITER_FREE)
+        return -EACCES;
+    // The set-up is ours until its first exec.
+    if (sandbox->state == ARBITER_SETUP)
+        return 0;
+    asked->armed = 1;
+    u32 answer = granted_now(slot, asked->dentry, asked->mount);
+    if (answer & ANSWER_UNSURE) {
+        count(slot, ARBITER_COUNT_FAILED_CLOSED);
+        answer = ANSWER_UNSURE | ANSWER_FLEETING;
+    }
+    if (sandbox->flags & ARBITER_TRACE)
+        answer |= ANSWER_FLEETING;
+    asked->answer = answer;
+    return conclude(asked, sandbox, (asked->wanted & ~answer & ANSWER_RIGHTS) != 0, EACCES);
+}
+
+// Decides on a deed that is no file's: `refused` is what the hook found.
+__noinline int judged_deed(struct question *asked, u32 refused) {
+    if (!asked)
+        return -EPERM;
+    u32 slot = asked->slot;
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox || sandbox->state == ARBITER_FREE)
+        return -EPERM;
+    if (sandbox->state == ARBITER_SETUP)
+        return 0;
+    return conclude(asked, sandbox, refused != 0, EPERM);
+}
+
+// The same for the hooks: newer verifiers want to see that only 0 or an errno comes back.
+static __always_inline int judge(struct question *asked) {
+    return judged(asked) ? -EACCES : 0;
+}
+
+static __always_inline int judge_deed(struct question *asked, u32 refused) {
+    return judged_deed(asked, refused) ? -EPERM : 0;
+}
+
+static __always_inline u32 sandbox_flags(u32 slot) {
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    return sandbox ? sandbox->flags : 0;
+}
+
+// Refuses `deed` to whoever is in a sandbox whose flags lack `allowing`.
+static __always_inline int refuse_inside(u32 operation, u64 detail, u32 allowing) {
+    u32 slot = caller();
+    if (!slot)
+        return 0;
+    if (allowing && sandbox_flags(slot) & allowing)
+        return 0;
+    struct question asked = {.slot = slot, .operation = operation, .detail = detail};
+    return judge_deed(&asked, 1);
+}
+
+#endif
