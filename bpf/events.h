@@ -10,32 +10,21 @@
 // The last parts of the path, leaf first: read with bounded steps from the dentry, whatever the hook; bpf_d_path would
 // need a path the verifier trusts and is refused in most hooks.
 static __always_inline void describe_path(struct arbiter_event *event, u64 address, u64 mount_address) {
-    struct dentry *dentry = (struct dentry *)address, *root = 0, *parent = 0;
-    struct vfsmount *mount = (struct vfsmount *)mount_address;
+    u64 root = 0, mount = mount_address;
     u32 at = 0;
     event->path_parts = 0;
     event->path_cut = 1;
     if (mount)
-        READ(root, mount->mnt_root);
+        READ(root, ((struct vfsmount *)mount)->mnt_root);
     for (int part = 0; part < ARBITER_PATH_PARTS; part++) {
+        struct dentry *dentry = (struct dentry *)address, *parent = 0;
         const unsigned char *text = 0;
         READ(parent, dentry->d_parent);
-        if (dentry == root || parent == dentry) {
-            if (dentry != root) {
-                event->path_cut = 0;
-                return;
-            }
-            struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
-            struct mount *above = 0;
-            READ(above, here->mnt_parent);
-            if (above == here || !above) {
-                event->path_cut = 0;
-                return;
-            }
-            READ(dentry, here->mnt_mountpoint);
-            mount = (void *)above + __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
-            READ(root, mount->mnt_root);
-            continue;
+        if (address == root || parent == dentry) {
+            if (address == root && leave_mount(&address, &mount, &root))
+                continue;
+            event->path_cut = 0;
+            return;
         }
         READ(text, dentry->d_name.name);
         if (at > ARBITER_PATH_BYTES - 32)
@@ -45,7 +34,7 @@ static __always_inline void describe_path(struct arbiter_event *event, u64 addre
             return;
         at += taken & 63;
         event->path_parts++;
-        dentry = parent;
+        address = (u64)parent;
     }
 }
 

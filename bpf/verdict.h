@@ -157,63 +157,93 @@ static __always_inline u32 labelled(u32 slot, struct inode *inode) {
     return ANSWER(label->rights, label->rule) | ANSWER_OWN;
 }
 
+// Where a walk is. Kernel addresses as numbers.
+struct walk {
+    u64 dentry;
+    u64 root;
+    u64 mount;
+    u64 lengths;
+    u32 slot;
+    u32 flags;
+    u32 answer;
+    u32 ended;
+    u32 others;
+};
+
+// From a mount's root to the place it is mounted on. 0: there is nothing above.
+static __always_inline int leave_mount(u64 *dentry, u64 *mount, u64 *root) {
+    struct mount *here = (void *)*mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+    struct mount *above = 0;
+    READ(above, here->mnt_parent);
+    if (above == here || !above)
+        return 0;
+    READ(*dentry, here->mnt_mountpoint);
+    struct vfsmount *outer = (void *)above + __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+    *mount = (u64)outer;
+    READ(*root, outer->mnt_root);
+    return 1;
+}
+
+static __always_inline long end(struct walk *walk, u32 answer) {
+    walk->answer = answer;
+    walk->ended = 1;
+    return 1;
+}
+
+// One object on the way up. bpf_loop verifies it once, where a plain loop would be verified step by step in every
+// program: loading takes a tenth of the time.
+static long step_up(u32 step, struct walk *walk) {
+    struct dentry *dentry = (struct dentry *)walk->dentry, *parent = 0;
+    struct inode *inode = 0;
+    u32 found, own = step ? ANSWER_OWN : 0;
+    if (walk->lengths) {
+        u32 length = 0;
+        READ(length, dentry->d_name.len);
+        if (length < ARBITER_NAME_BYTES && walk->lengths >> (length & 63) & 1) {
+            found = named(walk->slot, walk->dentry, 0);
+            if (found)
+                return end(walk, found & ~own);
+        }
+    }
+    if (READ(inode, dentry->d_inode))
+        return end(walk, ANSWER_UNSURE);
+    if (inode) {
+        found = labelled(walk->slot, inode);
+        if (found)
+            return end(walk, (found & ~own) | walk->flags);
+    }
+    if (walk->dentry == walk->root && leave_mount(&walk->dentry, &walk->mount, &walk->root)) {
+        // Which mount leads here can change without any file moving.
+        walk->flags |= ANSWER_FLEETING;
+        return 0;
+    }
+    READ(parent, dentry->d_parent);
+    if (parent == dentry || !parent) {
+        struct super_block *block = 0;
+        unsigned long kind = 0;
+        READ(block, inode->i_sb);
+        READ(kind, block->s_flags);
+        if (kind & SB_NOUSER)
+            return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_FLEETING);
+        return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags);
+    }
+    walk->dentry = (u64)parent;
+    return 0;
+}
+
 // What the rules grant on an object: the nearest label or name at it or above it, across mounts. `mount` 0: the hook
 // knows none, the walk ends at the root of the object's file system.
-__noinline u32 granted(u32 slot, u64 address, u64 mount_address) {
+__noinline u32 granted(u32 slot, u64 dentry, u64 mount) {
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
-    if (!sandbox || !address)
+    if (!sandbox || !dentry)
         return ANSWER_UNSURE;
-    struct dentry *dentry = (struct dentry *)address, *root = 0, *parent = 0;
-    struct vfsmount *mount = (struct vfsmount *)mount_address;
-    u64 lengths = sandbox->name_lengths;
-    u32 flags = 0, found;
+    struct walk walk = {.slot = slot, .dentry = dentry, .mount = mount, .lengths = sandbox->name_lengths};
+    walk.others = (sandbox->default_rights & ANSWER_RIGHTS) | (sandbox->anonymous_rights & ANSWER_RIGHTS) << 8;
     if (mount)
-        READ(root, mount->mnt_root);
-    for (int step = 0; step < ARBITER_WALK_STEPS; step++) {
-        struct inode *inode = 0;
-        if (lengths) {
-            u32 length = 0;
-            READ(length, dentry->d_name.len);
-            if (length < ARBITER_NAME_BYTES && lengths >> (length & 63) & 1) {
-                found = named(slot, (u64)dentry, 0);
-                if (found)
-                    return step ? (found & ~ANSWER_OWN) : found;
-            }
-        }
-        if (READ(inode, dentry->d_inode))
-            return ANSWER_UNSURE;
-        if (inode) {
-            found = labelled(slot, inode);
-            if (found)
-                return (step ? found & ~ANSWER_OWN : found) | flags;
-        }
-        READ(parent, dentry->d_parent);
-        if (dentry == root) {
-            struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
-            struct mount *above = 0;
-            READ(above, here->mnt_parent);
-            if (above != here && above) {
-                READ(dentry, here->mnt_mountpoint);
-                mount = (void *)above + __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
-                READ(root, mount->mnt_root);
-                // Which mount leads here can change without any file moving.
-                flags |= ANSWER_FLEETING;
-                continue;
-            }
-        }
-        if (parent == dentry || !parent) {
-            struct super_block *block = 0;
-            unsigned long kind = 0;
-            READ(block, inode->i_sb);
-            READ(kind, block->s_flags);
-            if (kind & SB_NOUSER)
-                return ANSWER(sandbox->anonymous_rights, 0) | ANSWER_ANONYMOUS | ANSWER_FLEETING;
-            return ANSWER(sandbox->default_rights, 0) | flags;
-        }
-        dentry = parent;
-    }
-    // Deeper than anything honest.
-    return ANSWER_UNSURE;
+        READ(walk.root, ((struct vfsmount *)mount)->mnt_root);
+    bpf_loop(ARBITER_WALK_STEPS, step_up, &walk, 0);
+    // Deeper than anything honest: not ended.
+    return walk.ended ? walk.answer : ANSWER_UNSURE;
 }
 
 // The same, over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
