@@ -11,6 +11,8 @@
 #define S_ISDIR(mode) (((mode) & S_IFMT) == S_IFDIR)
 // Superblocks that user space never mounts: pipes, sockets, memfds, anonymous inodes.
 #define SB_NOUSER (1UL << 31)
+// In no namespace: the kernel's own mounts, among them the layers below an overlay (MNT_NS_INTERNAL in fs/mount.h).
+#define MNT_NS_INTERNAL ((u64)-22)
 
 // The answer of the walk: rights in bits 0 to 3, then these, then the rule's number.
 #define ANSWER_RIGHTS 0xf
@@ -168,6 +170,8 @@ struct walk {
     u32 answer;
     u32 ended;
     u32 others;
+    // The root of the object's own mount, once the walk has left it.
+    u64 left;
 };
 
 // From a mount's root to the place it is mounted on. 0: there is nothing above.
@@ -182,6 +186,17 @@ static __always_inline int leave_mount(u64 *dentry, u64 *mount, u64 *root) {
     *mount = (u64)outer;
     READ(*root, outer->mnt_root);
     return 1;
+}
+
+static __always_inline int in_layer(u64 mount, struct inode *inode) {
+    struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+    struct super_block *block = 0;
+    unsigned long kind = 0;
+    u64 space = 0;
+    READ(space, here->mnt_ns);
+    READ(block, inode->i_sb);
+    READ(kind, block->s_flags);
+    return space == MNT_NS_INTERNAL && !(kind & SB_NOUSER);
 }
 
 static __always_inline long end(struct walk *walk, u32 answer) {
@@ -212,10 +227,19 @@ static long step_up(u32 step, struct walk *walk) {
         if (found)
             return end(walk, (found & ~own) | walk->flags);
     }
-    if (walk->dentry == walk->root && leave_mount(&walk->dentry, &walk->mount, &walk->root)) {
+    u64 here = walk->dentry;
+    if (here == walk->root && leave_mount(&walk->dentry, &walk->mount, &walk->root)) {
+        if (!walk->left)
+            walk->left = here;
         // Which mount leads here can change without any file moving.
         walk->flags |= ANSWER_FLEETING;
         return 0;
+    }
+    if (here == walk->root && in_layer(walk->mount, inode)) {
+        // Below an overlay the kernel opens the real file itself, after the overlay's own was judged. Only a denial
+        // of the real object is added here.
+        walk->left = here;
+        return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
     }
     READ(parent, dentry->d_parent);
     if (parent == dentry || !parent) {
@@ -227,6 +251,21 @@ static long step_up(u32 step, struct walk *walk) {
             return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_FLEETING);
         return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags);
     }
+    walk->dentry = (u64)parent;
+    return 0;
+}
+
+// One step towards the root of a file system, past the root of the mount it is seen through.
+static long step_to_denial(u32 step, struct walk *walk) {
+    struct dentry *dentry = (struct dentry *)walk->dentry, *parent = 0;
+    struct inode *inode = 0;
+    READ(inode, dentry->d_inode);
+    u32 found = inode ? labelled(walk->slot, inode) : 0;
+    if (found)
+        return end(walk, found & ANSWER_RIGHTS ? 0 : found & ~ANSWER_OWN);
+    READ(parent, dentry->d_parent);
+    if (parent == dentry || !parent)
+        return end(walk, 0);
     walk->dentry = (u64)parent;
     return 0;
 }
@@ -243,12 +282,24 @@ __noinline u32 granted(u32 slot, u64 dentry, u64 mount) {
         READ(walk.root, ((struct vfsmount *)mount)->mnt_root);
     bpf_loop(ARBITER_WALK_STEPS, step_up, &walk, 0);
     // Deeper than anything honest: not ended.
-    return walk.ended ? walk.answer : ANSWER_UNSURE;
+    if (!walk.ended)
+        return ANSWER_UNSURE;
+    if (walk.left) {
+        // Seen through a mount that shows only a part of a denied folder, an object is still in that folder.
+        u32 answer = walk.answer;
+        walk.dentry = walk.left;
+        walk.ended = 0;
+        bpf_loop(ARBITER_WALK_STEPS, step_to_denial, &walk, 0);
+        if (!walk.ended)
+            return ANSWER_UNSURE;
+        return walk.answer ? walk.answer | ANSWER_FLEETING : answer;
+    }
+    return walk.answer;
 }
 
 // The same, over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
 // tree hold still grants nothing.
-__noinline u32 granted_now(u32 slot, u64 dentry, u64 mount) {
+static __always_inline u32 granted_now(u32 slot, u64 dentry, u64 mount) {
     for (int attempt = 0; attempt < 4; attempt++) {
         u64 generation = tree.generation, begun = tree.begun;
         u32 answer = granted(slot, dentry, mount);
