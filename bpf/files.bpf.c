@@ -282,6 +282,15 @@ static __always_inline int judge_dentry(u64 dentry, u32 operation) {
     u32 slot = caller();
     if (!slot)
         return 0;
+    // A file system at work for the caller, under credentials of its own: an overlay copying up to its layers. What the
+    // caller did was judged on the overlay; here only a denial of the real object counts. io_uring's personalities
+    // look the same, so a sandbox that may use it has no such exception.
+    struct task_struct *task = (void *)bpf_get_current_task();
+    u64 own = 0, used = 0;
+    READ(own, task->real_cred);
+    READ(used, task->cred);
+    if (own != used && !(sandbox_flags(slot) & ARBITER_ALLOW_IO_URING) && !denied_above(slot, dentry))
+        return 0;
     // These hooks know no mount. What lies above the object in its own file system is all they see.
     struct question asked = {.slot = slot, .operation = operation, .wanted = ARBITER_WRITE, .dentry = dentry};
     return judge(&asked);

@@ -149,6 +149,7 @@ struct task_struct {
     int pid;
     int tgid;
     struct task_struct *real_parent;
+    const struct cred *real_cred;
     const struct cred *cred;
     struct css_set *cgroups;
 };

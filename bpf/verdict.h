@@ -102,41 +102,42 @@ static __always_inline u32 slot_of_task(struct task_struct *task) {
 
 // Answers whether the name of `address`, with the names above it, is one a rule speaks of. `on_the_way`: ask instead
 // whether it is a part of such a name that something ready-made must not be put at.
+//
+// Variables serve twice here: with the longest way to this function the stack is full (512 bytes, all calls together).
 __noinline u32 named(u32 slot, u64 address, u32 on_the_way) {
-    struct dentry *dentry = (struct dentry *)address;
     struct arbiter_name_key key = {.slot = slot};
     for (int depth = 0; depth < ARBITER_NAME_DEPTH; depth++) {
-        const unsigned char *text = 0;
-        u32 length = 0;
-        READ(length, dentry->d_name.len);
-        READ(text, dentry->d_name.name);
+        struct dentry *dentry = (struct dentry *)address;
+        u64 word = 0;
+        READ(key.length, dentry->d_name.len);
+        READ(word, dentry->d_name.name);
+        u32 length = key.length;
         if (length == 0 || length >= ARBITER_NAME_BYTES)
             return 0;
         __builtin_memset(key.name, 0, sizeof(key.name));
-        key.length = length;
-        if (bpf_probe_read_kernel(key.name, length & (ARBITER_NAME_BYTES - 1), text))
+        if (bpf_probe_read_kernel(key.name, length & (ARBITER_NAME_BYTES - 1), (void *)word))
             return 0;
         struct arbiter_name *found = bpf_map_lookup_elem(&names, &key);
         if (!found)
             return 0;
-        struct dentry *parent = 0;
-        READ(parent, dentry->d_parent);
         if (found->flags & ARBITER_NAME_ANYWHERE && !(found->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
             return ANSWER(found->rights, found->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
+        key.node = found->node;
+        word = 0;
+        READ(word, dentry->d_parent);
         if (found->flags & ARBITER_NAME_ANCHORED) {
-            struct inode *inode = 0;
-            READ(inode, parent->d_inode);
-            struct arbiter_anchor_key at = {.slot = slot, .node = found->node, .inode = (u64)inode};
+            struct arbiter_anchor_key at = {.slot = slot, .node = key.node};
+            READ(at.inode, ((struct dentry *)word)->d_inode);
             struct arbiter_anchor *anchor = bpf_map_lookup_elem(&anchors, &at);
-            u64 number = 0;
-            READ(number, inode->i_ino);
-            if (anchor && anchor->number == number && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
+            struct inode *inode = (struct inode *)at.inode;
+            u64 *number = &at.inode;
+            READ(*number, inode->i_ino);
+            if (anchor && anchor->number == *number && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
                 return ANSWER(anchor->rights, anchor->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
         }
-        if (parent == dentry)
+        if (word == address)
             return 0;
-        key.node = found->node;
-        dentry = parent;
+        address = word;
     }
     return 0;
 }
@@ -297,7 +298,14 @@ __noinline u32 granted(u32 slot, u64 dentry, u64 mount) {
     return walk.answer;
 }
 
-// The same, over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
+// Whether a folder above (or the object itself) is denied: all that is asked where everything else was judged before.
+__noinline u32 denied_above(u32 slot, u64 dentry) {
+    struct walk walk = {.slot = slot, .dentry = dentry};
+    bpf_loop(ARBITER_WALK_STEPS, step_to_denial, &walk, 0);
+    return walk.ended ? walk.answer : ANSWER_UNSURE;
+}
+
+// `granted` over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
 // tree hold still grants nothing.
 static __always_inline u32 granted_now(u32 slot, u64 dentry, u64 mount) {
     for (int attempt = 0; attempt < 4; attempt++) {

@@ -69,6 +69,7 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
         received.traces += sandbox.traces.drain(tell)
     }
     var status: Int32 = 0
+    var checked = Clock.monotonic()
     while true {
         let done = unsafe waitpid(pid, &status, WNOHANG)
         if done == pid { break }
@@ -78,6 +79,8 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
         ]
         _ = unsafe poll(&polled, 2, 20)
         drain()
+        guard Clock.monotonic() - checked > 500_000_000 else { continue }
+        checked = Clock.monotonic()
         let lost = arbiter.lost()
         if !lost.isEmpty {
             try? FileDescriptor(owning: 2).writeAll(

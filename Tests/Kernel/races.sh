@@ -4,7 +4,7 @@ rounds=${1:-5000} bad=0
 arbiter=/payload/arbiter-exercise
 "$arbiter" load
 for mode in symlink rename folder parent bind; do
-  umount -q /w/a/race/mount; rm -rf /w; mkdir -p /w/a/race /w/secret/m
+  umount -q /w/a/race/mount /w/remount /w/mnt 2>/dev/null; rm -rf /w; mkdir -p /w/a/race /w/secret/m
   echo PUBLIC >/w/a/f; echo SECRET >/w/secret/s; echo SECRET >/w/secret/m/f
   case $mode in
     symlink) ln -s /w/a/f /w/a/race/name ;;

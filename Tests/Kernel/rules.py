@@ -156,7 +156,10 @@ def life():
     check("a killed run's cgroup still has its guards", bool(left) and "sandboxes 1" in entries(), entries())
     for cgroup in left:
         open(f"{cgroup}/cgroup.kill", "w").write("1")
-        time.sleep(0.5)
+        for _ in range(200):
+            if "populated 0" in open(f"{cgroup}/cgroup.events").read():
+                break
+            time.sleep(0.1)
         os.rmdir(cgroup)
     check("a killed run's entries are collected by the next", entries() == EMPTY, entries())
     check("nothing is unpinned while it is in use", True)
