@@ -296,6 +296,9 @@ struct arbiter_repeat {
 struct arbiter_registry {
     ARBITER_U32 version;
     ARBITER_U32 sandboxes;
+    // A child of a sandbox's cgroup found no room in `cgroups`: look at the cgroups above, too.
+    ARBITER_U32 crowded;
+    ARBITER_U32 unused;
     // Secrets that make cached verdicts unguessable; set once before any sandbox is there.
     ARBITER_U64 secret[8];
     // A bit for every cgroup of a sandbox: no bit, not inside. A bit may also mean nothing.

@@ -3,8 +3,8 @@
 
 // Every file a program start reads as code comes through file_open with its exec mark: the program, a script's
 // interpreter, the ELF loader. This hook adds what only it can know: that a start happens at all. It ends the
-// set-up: from the sandbox's first exec on, whatever the supervisor does, the rules are live (C127). And it refuses code
-// that has no name (memfd, deleted files: C054).
+// set-up: from the sandbox's first exec on, whatever the supervisor does, the rules are live (C127). And it refuses
+// code that has no name (memfd, deleted files: C054).
 SEC("lsm/bprm_check_security")
 int BPF_PROG(bprm_check_security, struct linux_binprm *program) {
     u32 slot = caller();

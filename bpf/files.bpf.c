@@ -56,7 +56,7 @@ static __always_inline int judge_file(struct file *file, u64 address, u32 wanted
             return 0;
         }
     }
-    u32 slot = slot_of(cgroup);
+    u32 slot = slot_here(cgroup);
     if (!slot)
         return 0;
     struct question asked = {.slot = slot, .operation = operation, .wanted = wanted};
@@ -81,9 +81,9 @@ static __always_inline int judge_file(struct file *file, u64 address, u32 wanted
 SEC("lsm/file_open")
 int BPF_PROG(file_open, struct file *file) {
     u32 mode = file->f_mode;
-    u32 wanted = file->f_flags & FMODE_EXEC ? ARBITER_EXECUTE
-                                            : (mode & FMODE_READ ? ARBITER_READ : 0) |
-                                                  (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
+    u32 wanted = file->f_flags & FMODE_EXEC
+                     ? ARBITER_EXECUTE
+                     : (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
     // Access mode 3 opens for neither, only for ioctl: as good as reading.
     return judge_file(file, ARGUMENT(0), wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN);
 }

@@ -96,7 +96,7 @@ int BPF_PROG(cgroup_made, struct cgroup *group, const char *path) {
         return 0;
     u32 mine = *slot;
     if (bpf_map_update_elem(&cgroups, &id, &mine, BPF_ANY)) {
-        // No room to note it: what enters is nobody's and would be free. Judged as the slot nobody has: all is refused.
+        registry.crowded = 1;
         count(mine, ARBITER_COUNT_FAILED_CLOSED);
     }
     __sync_fetch_and_or(&registry.filter[id >> 6 & (ARBITER_FILTER_WORDS - 1)], 1ULL << (id & 63));

@@ -8,7 +8,7 @@
 #define EACCES 13
 #define S_IFMT 00170000
 #define S_IFDIR 0040000
-#define S_ISDIR(mode) (((mode) & S_IFMT) == S_IFDIR)
+#define S_ISDIR(mode) (((mode)&S_IFMT) == S_IFDIR)
 // Superblocks that user space never mounts: pipes, sockets, memfds, anonymous inodes.
 #define SB_NOUSER (1UL << 31)
 // In no namespace: the kernel's own mounts, among them the layers below an overlay (MNT_NS_INTERNAL in fs/mount.h).
@@ -24,7 +24,7 @@
 #define ANSWER_ANONYMOUS (1U << 7)
 #define ANSWER_UNSURE (1U << 8)
 #define ANSWER_RULE_SHIFT 12
-#define ANSWER(rights, rule) (((rights) & ANSWER_RIGHTS) | (rule) << ANSWER_RULE_SHIFT)
+#define ANSWER(rights, rule) (((rights)&ANSWER_RIGHTS) | (rule) << ANSWER_RULE_SHIFT)
 
 // What is asked of judge. Kernel addresses travel as numbers: they are only ever read through, and every program may
 // then share one verified function.
@@ -42,8 +42,7 @@ struct question {
     u8 address[16];
 };
 
-#define READ(to, from)                                                                                                 \
-    bpf_probe_read_kernel(&(to), sizeof(to), (const void *)__builtin_preserve_access_index(&(from)))
+#define READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)__builtin_preserve_access_index(&(from)))
 
 // A hook's argument as a number. Read from the context itself, so that its type, which the verifier would not let
 // through to a shared function, stays behind.
@@ -80,9 +79,23 @@ static __always_inline u32 slot_of(u64 cgroup) {
     return slot ? *slot : 0;
 }
 
+// Depth of cgroups looked at where one was not noted.
+#define CGROUP_LEVELS 16
+
+// The sandbox of the running task, whose cgroup this is. A cgroup that is not noted is nobody's, unless there was once
+// no room to note one: then whoever is above it counts.
+static __always_inline u32 slot_here(u64 cgroup) {
+    u32 slot = slot_of(cgroup);
+    if (slot || !cgroup || !registry.crowded)
+        return slot;
+    for (int level = 1; level < CGROUP_LEVELS && !slot; level++)
+        slot = slot_of(bpf_get_current_ancestor_cgroup_id(level));
+    return slot;
+}
+
 // The sandbox the running task is in; 0 outside any.
 static __always_inline u32 caller(void) {
-    return slot_of(caller_cgroup());
+    return slot_here(caller_cgroup());
 }
 
 // The sandbox another task is in. Called where RCU keeps the task's groups in place.

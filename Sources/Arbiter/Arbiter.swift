@@ -35,7 +35,8 @@ import LinuxSystem
         let registryMap = try Pins.map(pins, "_data_registry", key: 4, value: MemoryLayout<arbiter_registry>.size)
         let treeMap = try Pins.map(pins, "_data_tree", key: 4, value: MemoryLayout<arbiter_tree>.size)
         let (links, names) = try openLinks(pins)
-        guard let registry = unsafe cbpf_registry(registryMap.number), let tree = unsafe cbpf_tree(treeMap.number) else {
+        guard let registry = unsafe cbpf_registry(registryMap.number), let tree = unsafe cbpf_tree(treeMap.number)
+        else {
             throw .system(Errno(errno).doing("mapping the registry of", pins))
         }
         let arbiter = unsafe Arbiter(
@@ -104,7 +105,8 @@ import LinuxSystem
     public func voidVerdicts() { unsafe cbpf_tree_changed(tree) }
 
     /// Each program's price at loading: verified instructions and bytes of machine code.
-    public static func measure() throws(ArbiterError) -> [(name: String, hook: String, verified: UInt32, bytes: UInt32)] {
+    public static func measure() throws(ArbiterError) -> [(name: String, hook: String, verified: UInt32, bytes: UInt32)]
+    {
         var lines = [cbpf_program](repeating: cbpf_program(), count: 128)
         let count = unsafe lines.withUnsafeMutableBufferPointer {
             unsafe cbpf_measure(cbpf_object(), cbpf_object_size(), $0.baseAddress!, Int32($0.count))

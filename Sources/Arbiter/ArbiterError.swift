@@ -19,7 +19,8 @@ public enum ArbiterError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notLoaded(let what, let errno): "loading the kernel's programs: \(errno); \(what)"
         case .foreignPin(let path):
             "\(path) was not put there by this program; remove it (unlink, or rm -r on the folder) and start again"
-        case .full(let table, let room): "the kernel's table of \(table) is full (\(room)); end a sandbox or use fewer rules"
+        case .full(let table, let room):
+            "the kernel's table of \(table) is full (\(room)); end a sandbox or use fewer rules"
         case .rule(let rule, let reason): "rule \(rule): \(reason)"
         }
     }

@@ -82,7 +82,9 @@ extension Arbiter {
     func removeUnused(_ folders: [String]) throws(ArbiterError) {
         for folder in folders {
             // Something unknown in a folder of another version is left alone, with its folder.
-            guard let other = try? Arbiter.attached(to: folder, root: root, without: "", loaded: false) else { continue }
+            guard let other = try? Arbiter.attached(to: folder, root: root, without: "", loaded: false) else {
+                continue
+            }
             other.collect()
             if unsafe other.registry.pointee.sandboxes == 0 { try Pins.remove(folder) }
         }

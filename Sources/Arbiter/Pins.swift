@@ -32,7 +32,7 @@ struct Pins: ~Copyable {
     init(root: String, without: String) throws(ArbiterError) {
         self.root = root
         name = Pins.objectName(without: without)
-        do { try kernel { unsafe mkdir(root, 0o700) } } catch where error.code == EEXIST {} catch {
+        do { try kernel { unsafe mkdir(root, 0o700) } } catch  where error.code == EEXIST {} catch {
             throw .system(error.doing("making", root, remedy: "is bpffs mounted at /sys/fs/bpf, and are you root?"))
         }
         let opened: FileDescriptor

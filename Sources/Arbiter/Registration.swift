@@ -85,6 +85,11 @@ extension Arbiter {
         guard Entry.get(tables.sandboxes.number, sandbox.slot, into: &entry) else {
             throw .system(Errno(ENOENT).doing("finding the sandbox in the kernel's table"))
         }
+        // Until then the kernel may write this entry too, and writing back what was read would disarm the sandbox.
+        guard entry.state == ARBITER_ARMED.rawValue else {
+            throw .system(
+                Errno(EBUSY).doing("changing the sandbox's level", "\(level)", remedy: "wait for its first exec"))
+        }
         entry.level = level
         entry.flags = flags.rawValue
         try Entry.put(tables.sandboxes.number, sandbox.slot, entry, table: "sandboxes", room: ARBITER_SANDBOXES)

@@ -131,11 +131,8 @@ int cbpf_ring_open(int map, uint32_t bytes, struct cbpf_ring *ring) {
         errno = error;
         return -1;
     }
-    *ring = (struct cbpf_ring){.map = map,
-                               .mask = bytes - 1,
-                               .consumed = mine,
-                               .produced = theirs,
-                               .data = (const uint8_t *)theirs + page};
+    *ring = (struct cbpf_ring){
+        .map = map, .mask = bytes - 1, .consumed = mine, .produced = theirs, .data = (const uint8_t *)theirs + page};
     ring->position = __atomic_load_n(ring->consumed, __ATOMIC_ACQUIRE);
     return 0;
 }
@@ -200,6 +197,7 @@ void cbpf_registry_mark(struct arbiter_registry *registry, uint64_t cgroup) {
 void cbpf_registry_clear(struct arbiter_registry *registry) {
     for (int i = 0; i < ARBITER_FILTER_WORDS; i++)
         __atomic_store_n(&registry->filter[i], 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&registry->crowded, 0, __ATOMIC_SEQ_CST);
 }
 
 void cbpf_registry_count(struct arbiter_registry *registry, uint32_t sandboxes) {

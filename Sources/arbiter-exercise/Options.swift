@@ -101,7 +101,9 @@ struct Options {
             var ports: ClosedRange<UInt16> = 0...65535
             if pieces.count > 1 {
                 let ends = pieces[1].split(separator: "-").compactMap { UInt16($0) }
-                guard let first = ends.first, let last = ends.last, first <= last else { throw Trouble("ports \(text)") }
+                guard let first = ends.first, let last = ends.last, first <= last else {
+                    throw Trouble("ports \(text)")
+                }
                 ports = first...last
             }
             policy.addresses.append(

@@ -34,7 +34,7 @@ private func start(_ command: [String], in cgroup: String) throws -> pid_t {
     var strings: [UnsafeMutablePointer<CChar>?] = unsafe []
     for word in ["/bin/sh", "-c", join, cgroup] + command { unsafe strings.append(strdup(word)) }
     unsafe strings.append(nil)
-    defer { for unsafe string in unsafe strings { unsafe free(string) } }
+    defer { while let string = unsafe strings.popLast() { unsafe free(string) } }
     let result = unsafe posix_spawn(&pid, "/bin/sh", nil, nil, strings, environ)
     if result != 0 { throw Trouble("starting /bin/sh: \(Errno(result))") }
     return pid

@@ -21,8 +21,8 @@ static uint64_t now(void) {
 }
 
 static void landlock(void) {
-    struct landlock_ruleset_attr attributes = {.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE |
-                                                                   LANDLOCK_ACCESS_FS_WRITE_FILE};
+    struct landlock_ruleset_attr attributes = {.handled_access_fs =
+                                                   LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE};
     int rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
     struct landlock_path_beneath_attr under = {.allowed_access = attributes.handled_access_fs,
                                                .parent_fd = open("/", O_PATH)};
