@@ -263,6 +263,9 @@ static long step_up(u32 step, struct walk *walk) {
         READ(kind, block->s_flags);
         if (kind & SB_NOUSER)
             return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_FLEETING);
+        // An overlay's work folder lies beside its upper layer, not below that mount's root.
+        if (walk->mount && in_layer(walk->mount, inode))
+            return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
         return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags);
     }
     walk->dentry = (u64)parent;

@@ -91,6 +91,11 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
         }
     }
     try? writeText("1", to: "\(cgroup)/cgroup.kill")
+    // What is left over dies guarded: the entries go after the last task.
+    for _ in 0..<1000 {
+        guard let text = try? readText("\(cgroup)/cgroup.events"), text.contains("populated 1") else { break }
+        usleep(10_000)
+    }
     drain()
     if options.counters {
         let sum = arbiter.counters(of: sandbox)
