@@ -155,7 +155,8 @@ __noinline u32 named(u32 slot, u64 address, u32 on_the_way) {
     return 0;
 }
 
-static __always_inline u32 labelled(u32 slot, struct inode *inode) {
+// Apart from the walk so that its variables are off the stack when the walk goes deeper.
+static __noinline u32 labelled(u32 slot, struct inode *inode) {
     struct arbiter_label_key key = {.slot = slot, .inode = (u64)inode};
     struct arbiter_label *label = bpf_map_lookup_elem(&labels, &key);
     if (!label)
@@ -202,7 +203,7 @@ static __always_inline int leave_mount(u64 *dentry, u64 *mount, u64 *root) {
     return 1;
 }
 
-static __always_inline int in_layer(u64 mount, struct inode *inode) {
+static __noinline int in_layer(u64 mount, struct inode *inode) {
     struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
     struct super_block *block = 0;
     unsigned long kind = 0;
