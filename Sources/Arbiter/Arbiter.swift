@@ -1,0 +1,127 @@
+import CBpf
+import LinuxSystem
+
+/// The kernel's programs of this machine: loaded once, found by every later run.
+@safe public struct Arbiter: ~Copyable {
+    let pins: String
+    let root: String
+    let without: String
+    let tables: Tables
+    let links: [Int32]
+    let linkNames: [String]
+    let registry: UnsafeMutablePointer<arbiter_registry>
+    let tree: UnsafeMutablePointer<arbiter_tree>
+    /// Whether this call loaded them (about 0.5 s) or found them (well under a millisecond).
+    public let loaded: Bool
+
+    /// Finds the programs, or loads and pins them; collects what crashed runs left.
+    ///
+    /// - Parameters:
+    ///   - root: the folder of pins, on bpffs.
+    ///   - without: names of programs to leave out, separated by commas. For tests: it shows what a program is for.
+    public static func open(root: String = "/sys/fs/bpf/mis", without: String = "") throws(ArbiterError) -> Arbiter {
+        let pins = try Pins(root: root, without: without)
+        let loaded = try pins.ensure(without: without)
+        let arbiter = try attached(to: pins.folder, root: root, without: without, loaded: loaded)
+        arbiter.collect()
+        if loaded { try arbiter.removeUnused(pins.others()) }
+        return arbiter
+    }
+
+    static func attached(
+        to pins: String, root: String, without: String, loaded: Bool
+    ) throws(ArbiterError) -> Arbiter {
+        let tables = try Tables.open(pins)
+        let registryMap = try Pins.map(pins, "_data_registry", key: 4, value: MemoryLayout<arbiter_registry>.size)
+        let treeMap = try Pins.map(pins, "_data_tree", key: 4, value: MemoryLayout<arbiter_tree>.size)
+        let (links, names) = try openLinks(pins)
+        guard let registry = unsafe cbpf_registry(registryMap.number), let tree = unsafe cbpf_tree(treeMap.number)
+        else {
+            throw .system(Errno(errno).doing("mapping the registry of", pins))
+        }
+        let arbiter = unsafe Arbiter(
+            pins: pins, root: root, without: without, tables: tables, links: links, linkNames: names,
+            registry: registry, tree: tree, loaded: loaded)
+        guard unsafe registry.pointee.version == UInt32(ARBITER_VERSION) else { throw .foreignPin(pins) }
+        if loaded {
+            let size = unsafe MemoryLayout.size(ofValue: registry.pointee.secret)
+            try attempt("asking for randomness") { unsafe cbpf_random(&registry.pointee.secret, size) }
+        }
+        return arbiter
+    }
+
+    /// Held open: the programs then stay attached even if somebody removes the pins under a running sandbox.
+    private static func openLinks(_ pins: String) throws(ArbiterError) -> (links: [Int32], names: [String]) {
+        let names: [String]
+        do { names = try namesInFolder("\(pins)/links").sorted() } catch {
+            throw .system(error.doing("reading", "\(pins)/links"))
+        }
+        var links: [Int32] = []
+        for name in names {
+            let path = "\(pins)/links/\(name)"
+            let link = unsafe cbpf_pinned(path)
+            if link >= 0 { links.append(link) }
+            guard link >= 0, holds(link, name) else {
+                for link in links { close(link) }
+                throw .foreignPin(path)
+            }
+        }
+        return (links, names)
+    }
+
+    deinit {
+        for link in links { close(link) }
+        unsafe cbpf_registry_unmap(registry)
+        unsafe cbpf_tree_unmap(tree)
+    }
+
+    /// A link is told by the program it holds; the kernel keeps 15 bytes of a name.
+    private static func holds(_ link: Int32, _ name: String) -> Bool {
+        var text = [CChar](repeating: 0, count: 64)
+        let found = unsafe text.withUnsafeMutableBufferPointer {
+            unsafe cbpf_link_program(link, $0.baseAddress!, $0.count)
+        }
+        guard found == 0 else { return false }
+        let program = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return !program.isEmpty && name.hasPrefix(program)
+    }
+
+    /// What no longer stands: names of programs whose pin or attachment is gone. Empty while all is well. A few
+    /// hundred microseconds; meant for once a second.
+    public func lost() -> [String] {
+        var lost: [String] = []
+        for (link, name) in zip(links, linkNames) {
+            let path = "\(pins)/links/\(name)"
+            let pinned = unsafe access(path, F_OK) == 0
+            if !pinned || !Arbiter.holds(link, name) { lost.append(name) }
+        }
+        return lost
+    }
+
+    /// The programs at work here, by name.
+    public var programs: [String] { linkNames }
+
+    /// Lets every verdict given before be found out anew: after a change of rules.
+    public func voidVerdicts() { unsafe cbpf_tree_changed(tree) }
+
+    /// Each program's price at loading: verified instructions and bytes of machine code.
+    public static func measure() throws(ArbiterError) -> [(name: String, hook: String, verified: UInt32, bytes: UInt32)]
+    {
+        var lines = [cbpf_program](repeating: cbpf_program(), count: 128)
+        let count = unsafe lines.withUnsafeMutableBufferPointer {
+            unsafe cbpf_measure(cbpf_object(), cbpf_object_size(), $0.baseAddress!, Int32($0.count))
+        }
+        try attempt("loading the kernel's programs") { count }
+        return lines.prefix(Int(count)).map {
+            (text(of: $0.name), text(of: $0.section), $0.verified, $0.bytes)
+        }
+    }
+}
+
+/// The text before the first zero byte of a C array, which Swift sees as a tuple.
+func text<Tuple>(of tuple: Tuple) -> String {
+    unsafe withUnsafeBytes(of: tuple) { bytes in
+        let end = unsafe bytes.firstIndex(of: 0) ?? bytes.count
+        return unsafe String(decoding: bytes[..<end], as: UTF8.self)
+    }
+}

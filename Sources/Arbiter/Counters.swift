@@ -1,0 +1,80 @@
+import CBpf
+
+/// What the kernel has counted for one sandbox, summed over its processors.
+public struct Counters: Sendable, Equatable {
+    public var allowed: UInt64 = 0
+    public var denied: UInt64 = 0
+    public var traced: UInt64 = 0
+    public var cacheHits: UInt64 = 0
+    public var cacheMisses: UInt64 = 0
+    public var uncached: UInt64 = 0
+    public var alertsSent: UInt64 = 0
+    public var alertsLost: UInt64 = 0
+    public var tracesSent: UInt64 = 0
+    public var tracesLost: UInt64 = 0
+    /// Denials told only as the `repeats` of another.
+    public var repeats: UInt64 = 0
+    public var failedClosed: UInt64 = 0
+    /// Lost records by processor: alerts and traces.
+    public var lostByProcessor: [(alerts: UInt64, traces: UInt64)] = []
+
+    /// All that was allowed: judged anew or remembered.
+    public var allAllowed: UInt64 { allowed + cacheHits }
+
+    public static func == (left: Counters, right: Counters) -> Bool {
+        left.values == right.values
+    }
+
+    private var values: [UInt64] {
+        [
+            allowed, denied, traced, cacheHits, cacheMisses, uncached, alertsSent, alertsLost, tracesSent, tracesLost,
+            repeats, failedClosed,
+        ]
+    }
+}
+
+extension Arbiter {
+    /// The sandbox's counters so far.
+    public func counters(of sandbox: borrowing RegisteredSandbox) -> Counters {
+        var all = [arbiter_counters](repeating: arbiter_counters(), count: Int(max(cbpf_processors(), 1)))
+        let map = tables.counters.number
+        let slot = sandbox.slot
+        let found = unsafe all.withUnsafeMutableBufferPointer { all in
+            unsafe withUnsafePointer(to: slot) { unsafe cbpf_map_get(map, $0, all.baseAddress!) }
+        }
+        var sum = Counters()
+        guard found == 0 else { return sum }
+        for one in all {
+            let value = one.value
+            sum.allowed += value.0
+            sum.denied += value.1
+            sum.traced += value.2
+            sum.cacheHits += value.3
+            sum.cacheMisses += value.4
+            sum.uncached += value.5
+            sum.alertsSent += value.6
+            sum.alertsLost += value.7
+            sum.tracesSent += value.8
+            sum.tracesLost += value.9
+            sum.repeats += value.10
+            sum.failedClosed += value.11
+            sum.lostByProcessor.append((value.7, value.9))
+        }
+        return sum
+    }
+}
+
+extension Arbiter {
+    /// Entries in the kernel's tables, for tests that look for leaks.
+    public var entries: String {
+        let cgroups = Entry.keys(tables.cgroups.number, empty: UInt64(0)).count
+        let labels = Entry.keys(tables.labels.number, empty: arbiter_label_key()).count
+        let names = Entry.keys(tables.names.number, empty: arbiter_name_key()).count
+        let anchors = Entry.keys(tables.anchors.number, empty: arbiter_anchor_key()).count
+        let addresses = Entry.keys(tables.addresses.number, empty: arbiter_address_key()).count
+        let requests = Entry.keys(tables.requests.number, empty: arbiter_request_key()).count
+        return
+            "cgroups \(cgroups) labels \(labels) names \(names) anchors \(anchors) addresses \(addresses) "
+            + "requests \(requests) sandboxes \(unsafe registry.pointee.sandboxes)"
+    }
+}

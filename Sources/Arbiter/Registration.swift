@@ -1,0 +1,143 @@
+import CBpf
+import LinuxSystem
+
+/// A sandbox the kernel knows: its place in the tables, its rings, and the descriptors that keep its labels true.
+public struct RegisteredSandbox: ~Copyable {
+    public let slot: UInt32
+    public let cgroup: UInt64
+    /// Readable when there are alerts; for epoll.
+    public let alerts: EventRing
+    /// Readable when a quarter of it is full: look at it by the clock too.
+    public let traces: EventRing
+}
+
+extension Arbiter {
+    /// Enters a sandbox: when this returns, whatever enters `cgroup` and starts a program is judged by `policy`.
+    ///
+    /// The cgroup has no children and no tasks yet. Descriptors in `policy` must stay open until ``unregister(_:)``:
+    /// they hold the labelled objects in place.
+    ///
+    /// - Parameters:
+    ///   - cgroup: the number of a cgroup of the v2 hierarchy (its folder's inode).
+    ///   - session: told back in events.
+    public func register(
+        cgroup: UInt64, session: UInt64, policy: SandboxPolicy
+    ) throws(ArbiterError) -> RegisteredSandbox {
+        let lock = try Pins(root: root, without: without)
+        _ = lock.root
+        // Whoever unpinned the folder meanwhile left us attached, but the next run would load beside us.
+        guard unsafe access(pins, F_OK) == 0 else {
+            throw .system(Errno(ENOENT).doing("finding the pins again", pins, remedy: "start again"))
+        }
+        let slot = try freeSlot()
+        let pid = UInt32(getpid())
+        var sandbox = arbiter_sandbox()
+        sandbox.cgroup = cgroup
+        sandbox.session = session
+        sandbox.owner_pid = pid
+        sandbox.owner_start = Arbiter.processStart(pid)
+        sandbox.state = ARBITER_SETUP.rawValue
+        sandbox.flags = policy.flags.rawValue
+        sandbox.default_rights = policy.otherwise.rawValue
+        sandbox.anonymous_rights = policy.nameless.rawValue
+        sandbox.level = 5
+        for family in policy.families where family < 64 { sandbox.families |= 1 << UInt64(family) }
+        do {
+            let alerts = try EventRing.make("mis_alerts", bytes: UInt32(ARBITER_ALERT_BYTES))
+            let traces = try EventRing.make("mis_traces", bytes: UInt32(ARBITER_TRACE_BYTES))
+            try Entry.put(tables.alerts.number, slot, alerts.descriptor, table: "rings", room: ARBITER_SANDBOXES)
+            try Entry.put(tables.traces.number, slot, traces.descriptor, table: "rings", room: ARBITER_SANDBOXES)
+            try clearCounters(slot)
+            sandbox.name_lengths = try enter(policy.names, slot: slot)
+            try label(policy.objects, slot: slot)
+            try enter(policy.addresses, slot: slot)
+            try Entry.put(tables.sandboxes.number, slot, sandbox, table: "sandboxes", room: ARBITER_SANDBOXES)
+            // Last: with the cgroup's entry, what is inside it is judged.
+            try Entry.put(tables.cgroups.number, cgroup, slot, table: "cgroups", room: 65536)
+            unsafe cbpf_registry_mark(registry, cgroup)
+            unsafe cbpf_registry_count(registry, registry.pointee.sandboxes + 1)
+            return RegisteredSandbox(slot: slot, cgroup: cgroup, alerts: alerts, traces: traces)
+        } catch {
+            erase(slot: slot, cgroup: cgroup)
+            throw error
+        }
+    }
+
+    /// Takes a sandbox out again, after its last task has ended. Its entries are gone when this returns.
+    public func unregister(_ sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
+        let lock = try Pins(root: root, without: without)
+        _ = lock.root
+        erase(slot: sandbox.slot, cgroup: sandbox.cgroup)
+        unsafe cbpf_registry_count(registry, max(registry.pointee.sandboxes, 1) - 1)
+    }
+
+    /// Adds or changes labels of a sandbox that is registered, for instance on mounts its set-up has made.
+    public func label(_ rules: [ObjectRule], in sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
+        try label(rules, slot: sandbox.slot)
+        voidVerdicts()
+    }
+
+    /// The level the threat rules have put the sandbox on, and flags with it; verdicts given before are void.
+    public func set(
+        level: UInt32, flags: SandboxPolicy.Flags, of sandbox: borrowing RegisteredSandbox
+    ) throws(ArbiterError) {
+        var entry = arbiter_sandbox()
+        guard Entry.get(tables.sandboxes.number, sandbox.slot, into: &entry) else {
+            throw .system(Errno(ENOENT).doing("finding the sandbox in the kernel's table"))
+        }
+        // Until then the kernel may write this entry too, and writing back what was read would disarm the sandbox.
+        guard entry.state == ARBITER_ARMED.rawValue else {
+            throw .system(
+                Errno(EBUSY).doing("changing the sandbox's level", "\(level)", remedy: "wait for its first exec"))
+        }
+        entry.level = level
+        entry.flags = flags.rawValue
+        try Entry.put(tables.sandboxes.number, sandbox.slot, entry, table: "sandboxes", room: ARBITER_SANDBOXES)
+        voidVerdicts()
+    }
+
+    /// Whether the rules are live: the set-up has ended with its first exec.
+    public func isArmed(_ sandbox: borrowing RegisteredSandbox) -> Bool {
+        var entry = arbiter_sandbox()
+        return Entry.get(tables.sandboxes.number, sandbox.slot, into: &entry)
+            && entry.state == ARBITER_ARMED.rawValue
+    }
+
+    private func freeSlot() throws(ArbiterError) -> UInt32 {
+        // 0 means "no sandbox" everywhere.
+        for slot in 1..<UInt32(ARBITER_SANDBOXES) {
+            var sandbox = arbiter_sandbox()
+            if Entry.get(tables.sandboxes.number, slot, into: &sandbox), sandbox.state == ARBITER_FREE.rawValue {
+                return slot
+            }
+        }
+        throw .full("sandboxes", ARBITER_SANDBOXES - 1)
+    }
+
+    private func clearCounters(_ slot: UInt32) throws(ArbiterError) {
+        let zeros = [arbiter_counters](repeating: arbiter_counters(), count: Int(cbpf_processors()))
+        let map = tables.counters.number
+        let result = unsafe zeros.withUnsafeBufferPointer { zeros in
+            unsafe withUnsafePointer(to: slot) { unsafe cbpf_map_put(map, $0, zeros.baseAddress!) }
+        }
+        try attempt("clearing the counters") { result }
+    }
+
+    private func enter(_ rules: [AddressRule], slot: UInt32) throws(ArbiterError) {
+        for rule in rules {
+            guard rule.address.count == 16, rule.prefix <= 128 else {
+                throw .rule("address", "16 bytes and a prefix of at most 128 bits are wanted")
+            }
+            var key = arbiter_address_key()
+            key.prefix = 32 + rule.prefix
+            key.slot = slot
+            unsafe withUnsafeMutableBytes(of: &key.address) { unsafe $0.copyBytes(from: rule.address) }
+            var value = arbiter_address()
+            value.allowed = rule.allowed ? 1 : 0
+            value.first_port = rule.ports.lowerBound
+            value.last_port = rule.ports.upperBound
+            value.rule = rule.rule
+            try Entry.put(tables.addresses.number, key, value, table: "addresses", room: 65536)
+        }
+    }
+}

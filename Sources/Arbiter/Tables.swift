@@ -1,0 +1,86 @@
+import CBpf
+import LinuxSystem
+
+/// The maps a run writes to, open.
+struct Tables: ~Copyable {
+    let cgroups: FileDescriptor
+    let sandboxes: FileDescriptor
+    let counters: FileDescriptor
+    let labels: FileDescriptor
+    let names: FileDescriptor
+    let anchors: FileDescriptor
+    let requests: FileDescriptor
+    let addresses: FileDescriptor
+    let repeats: FileDescriptor
+    let alerts: FileDescriptor
+    let traces: FileDescriptor
+    let putLabels: FileDescriptor
+
+    static func open(_ folder: String) throws(ArbiterError) -> Tables {
+        let path = "\(folder)/programs/put_labels"
+        return Tables(
+            cgroups: try Pins.map(folder, "cgroups", key: 8, value: 4),
+            sandboxes: try Pins.map(folder, "sandboxes", key: 4, value: MemoryLayout<arbiter_sandbox>.size),
+            counters: try Pins.map(folder, "counters", key: 4, value: MemoryLayout<arbiter_counters>.size),
+            labels: try Pins.map(
+                folder, "labels", key: MemoryLayout<arbiter_label_key>.size, value: MemoryLayout<arbiter_label>.size),
+            names: try Pins.map(
+                folder, "names", key: MemoryLayout<arbiter_name_key>.size, value: MemoryLayout<arbiter_name>.size),
+            anchors: try Pins.map(
+                folder, "anchors", key: MemoryLayout<arbiter_anchor_key>.size,
+                value: MemoryLayout<arbiter_anchor>.size),
+            requests: try Pins.map(
+                folder, "requests", key: MemoryLayout<arbiter_request_key>.size,
+                value: MemoryLayout<arbiter_request>.size),
+            addresses: try Pins.map(
+                folder, "addresses", key: MemoryLayout<arbiter_address_key>.size,
+                value: MemoryLayout<arbiter_address>.size),
+            repeats: try Pins.map(
+                folder, "repeats", key: MemoryLayout<arbiter_repeat_key>.size,
+                value: MemoryLayout<arbiter_repeat>.size),
+            alerts: try Pins.map(folder, "alerts", key: 4, value: 4),
+            traces: try Pins.map(folder, "traces", key: 4, value: 4),
+            putLabels: FileDescriptor(owning: try attempt("opening", path) { unsafe cbpf_pinned(path) }))
+    }
+}
+
+/// Map entries by value. One place for the pointers.
+enum Entry {
+    static func get<Key, Value>(_ map: Int32, _ key: Key, into value: inout Value) -> Bool {
+        unsafe withUnsafePointer(to: key) { key in
+            unsafe withUnsafeMutablePointer(to: &value) { unsafe cbpf_map_get(map, key, $0) == 0 }
+        }
+    }
+
+    static func put<Key, Value>(
+        _ map: Int32, _ key: Key, _ value: Value, table: String, room: Int
+    ) throws(ArbiterError) {
+        let result = unsafe withUnsafePointer(to: key) { key in
+            unsafe withUnsafePointer(to: value) { unsafe cbpf_map_put(map, key, $0) }
+        }
+        if result == 0 { return }
+        let error = Errno(errno)
+        if error.code == E2BIG || error.code == ENOSPC { throw .full(table, room) }
+        throw .system(error.doing("writing the kernel's table of", table))
+    }
+
+    static func remove<Key>(_ map: Int32, _ key: Key) {
+        // What is not there need not be removed.
+        _ = unsafe withUnsafePointer(to: key) { unsafe cbpf_map_remove(map, $0) }
+    }
+
+    /// All keys; those that change meanwhile may be missed or come twice.
+    static func keys<Key>(_ map: Int32, empty: Key) -> [Key] {
+        var keys: [Key] = []
+        var next = empty
+        guard unsafe withUnsafeMutablePointer(to: &next, { unsafe cbpf_map_next(map, nil, $0) }) == 0 else { return [] }
+        while true {
+            keys.append(next)
+            let last = next
+            let more = unsafe withUnsafePointer(to: last) { last in
+                unsafe withUnsafeMutablePointer(to: &next) { unsafe cbpf_map_next(map, last, $0) == 0 }
+            }
+            if !more || keys.count > 1 << 20 { return keys }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+#define _GNU_SOURCE
+#include "cbpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+int cbpf_pinned(const char *path) {
+    return bpf_obj_get(path);
+}
+
+int cbpf_map_shape(int map, struct cbpf_map_shape *shape) {
+    struct bpf_map_info info = {};
+    uint32_t length = sizeof(info);
+    if (bpf_obj_get_info_by_fd(map, &info, &length) != 0)
+        return -1;
+    *shape = (struct cbpf_map_shape){info.type, info.key_size, info.value_size, info.max_entries};
+    return 0;
+}
+
+int cbpf_link_program(int link, char *name, size_t size) {
+    struct bpf_link_info info = {};
+    uint32_t length = sizeof(info);
+    if (bpf_obj_get_info_by_fd(link, &info, &length) != 0)
+        return -1;
+    int program = bpf_prog_get_fd_by_id(info.prog_id);
+    if (program < 0)
+        return -1;
+    struct bpf_prog_info about = {};
+    length = sizeof(about);
+    int result = bpf_obj_get_info_by_fd(program, &about, &length);
+    close(program);
+    if (result == 0)
+        snprintf(name, size, "%s", about.name);
+    return result;
+}
+
+int cbpf_map_get(int map, const void *key, void *value) {
+    return bpf_map_lookup_elem(map, key, value) ? -1 : 0;
+}
+
+int cbpf_map_put(int map, const void *key, const void *value) {
+    return bpf_map_update_elem(map, key, value, BPF_ANY) ? -1 : 0;
+}
+
+int cbpf_map_add(int map, const void *key, const void *value) {
+    return bpf_map_update_elem(map, key, value, BPF_NOEXIST) ? -1 : 0;
+}
+
+int cbpf_map_remove(int map, const void *key) {
+    return bpf_map_delete_elem(map, key) ? -1 : 0;
+}
+
+int cbpf_map_next(int map, const void *key, void *next) {
+    return bpf_map_get_next_key(map, key, next) ? -1 : 0;
+}
+
+int cbpf_processors(void) {
+    return libbpf_num_possible_cpus();
+}
+
+void cbpf_object_digest(const uint8_t *object, size_t size, uint64_t digest[2]) {
+    uint64_t a = 0xcbf29ce484222325ULL ^ size, b = 0x9e3779b97f4a7c15ULL + size;
+    for (size_t at = 0; at < size; at += 8) {
+        uint64_t word = 0;
+        memcpy(&word, object + at, size - at < 8 ? size - at : 8);
+        a = (a ^ word) * 0x100000001b3ULL;
+        a ^= a >> 31;
+        b = (b + word) * 0xbf58476d1ce4e5b9ULL;
+        b ^= b >> 27;
+    }
+    digest[0] = a;
+    digest[1] = b;
+}
+
+int cbpf_random(void *bytes, size_t size) {
+    return getrandom(bytes, size, 0) == (ssize_t)size ? 0 : -1;
+}
+
+int cbpf_lock(int file) {
+    return flock(file, LOCK_EX);
+}
+
+int cbpf_put_labels(int program, uint32_t pid) {
+    union bpf_iter_link_info which = {.task = {.pid = pid}};
+    LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = &which, .iter_info_len = sizeof(which));
+    int link = bpf_link_create(program, 0, BPF_TRACE_ITER, &options);
+    if (link < 0)
+        return -1;
+    int walk = bpf_iter_create(link), error = 0;
+    if (walk < 0) {
+        error = errno;
+        close(link);
+        errno = error;
+        return -1;
+    }
+    char nothing[64];
+    ssize_t count;
+    while ((count = read(walk, nothing, sizeof(nothing))) > 0 || (count < 0 && errno == EINTR)) {
+    }
+    error = count < 0 ? errno : 0;
+    close(walk);
+    close(link);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+int cbpf_ring_make(const char *name, uint32_t bytes) {
+    return bpf_map_create(BPF_MAP_TYPE_RINGBUF, name, 0, 0, bytes, NULL);
+}
+
+// Layout and protocol: kernel/bpf/ringbuf.c. One page the reader writes (how far it has read), then pages only the
+// kernel writes: how far it has written, and the data, mapped twice in a row so that a record never wraps.
+int cbpf_ring_open(int map, uint32_t bytes, struct cbpf_ring *ring) {
+    long page = sysconf(_SC_PAGESIZE);
+    void *mine = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+    if (mine == MAP_FAILED)
+        return -1;
+    void *theirs = mmap(NULL, (size_t)page + 2UL * bytes, PROT_READ, MAP_SHARED, map, page);
+    if (theirs == MAP_FAILED) {
+        int error = errno;
+        munmap(mine, (size_t)page);
+        errno = error;
+        return -1;
+    }
+    *ring = (struct cbpf_ring){
+        .map = map, .mask = bytes - 1, .consumed = mine, .produced = theirs, .data = (const uint8_t *)theirs + page};
+    ring->position = __atomic_load_n(ring->consumed, __ATOMIC_ACQUIRE);
+    return 0;
+}
+
+#define RECORD_BUSY (1U << 31)
+#define RECORD_DISCARDED (1U << 30)
+#define RECORD_HEADER 8
+
+const struct arbiter_event *cbpf_ring_next(struct cbpf_ring *ring) {
+    uint64_t end = __atomic_load_n(ring->produced, __ATOMIC_ACQUIRE);
+    while (ring->position < end) {
+        const uint8_t *header = ring->data + (ring->position & ring->mask);
+        uint32_t length = __atomic_load_n((const uint32_t *)header, __ATOMIC_ACQUIRE);
+        // Reserved, not yet written: it and what follows come next time.
+        if (length & RECORD_BUSY)
+            return NULL;
+        uint32_t size = length & ~(RECORD_BUSY | RECORD_DISCARDED);
+        ring->position += (size + RECORD_HEADER + 7) / 8 * 8;
+        if (!(length & RECORD_DISCARDED) && size >= sizeof(struct arbiter_event))
+            return (const struct arbiter_event *)(header + RECORD_HEADER);
+        __atomic_store_n(ring->consumed, ring->position, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+void cbpf_ring_release(struct cbpf_ring *ring) {
+    __atomic_store_n(ring->consumed, ring->position, __ATOMIC_RELEASE);
+}
+
+void cbpf_ring_close(struct cbpf_ring *ring) {
+    long page = sysconf(_SC_PAGESIZE);
+    if (ring->consumed)
+        munmap(ring->consumed, (size_t)page);
+    if (ring->produced)
+        munmap((void *)ring->produced, (size_t)page + 2UL * (ring->mask + 1UL));
+    *ring = (struct cbpf_ring){.map = -1};
+}
+
+static size_t pages(size_t size) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (size + page - 1) / page * page;
+}
+
+static void *mapped(int map, size_t size) {
+    void *memory = mmap(NULL, pages(size), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+struct arbiter_registry *cbpf_registry(int map) {
+    return mapped(map, sizeof(struct arbiter_registry));
+}
+
+struct arbiter_tree *cbpf_tree(int map) {
+    return mapped(map, sizeof(struct arbiter_tree));
+}
+
+void cbpf_registry_mark(struct arbiter_registry *registry, uint64_t cgroup) {
+    __atomic_fetch_or(&registry->filter[cgroup >> 6 & (ARBITER_FILTER_WORDS - 1)], 1ULL << (cgroup & 63),
+                      __ATOMIC_SEQ_CST);
+}
+
+void cbpf_registry_clear(struct arbiter_registry *registry) {
+    for (int i = 0; i < ARBITER_FILTER_WORDS; i++)
+        __atomic_store_n(&registry->filter[i], 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&registry->crowded, 0, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_registry_count(struct arbiter_registry *registry, uint32_t sandboxes) {
+    __atomic_store_n(&registry->sandboxes, sandboxes, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_tree_changed(struct arbiter_tree *tree) {
+    __atomic_fetch_add(&tree->generation, 1, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_registry_unmap(struct arbiter_registry *registry) {
+    munmap(registry, pages(sizeof(*registry)));
+}
+
+void cbpf_tree_unmap(struct arbiter_tree *tree) {
+    munmap(tree, pages(sizeof(*tree)));
+}
+
+int cbpf_cgroup_alive(int mount, uint64_t cgroup) {
+    // A cgroup's handle is its number (FILEID_KERNFS in linux/exportfs.h).
+    struct {
+        struct file_handle head;
+        uint64_t id;
+    } handle = {.head = {.handle_bytes = sizeof(uint64_t), .handle_type = 0xfe}};
+    memcpy(handle.head.f_handle, &cgroup, sizeof(cgroup));
+    int found = open_by_handle_at(mount, &handle.head, O_PATH | O_CLOEXEC);
+    if (found >= 0) {
+        close(found);
+        return 1;
+    }
+    return errno == ESTALE || errno == ENOENT ? 0 : -1;
+}
+
+void cbpf_name_key(struct arbiter_name_key *key, uint32_t slot, uint32_t node, const uint8_t *name, uint32_t length) {
+    memset(key, 0, sizeof(*key));
+    key->slot = slot;
+    key->node = node;
+    key->length = length;
+    memcpy(key->name, name, length < ARBITER_NAME_BYTES ? length : ARBITER_NAME_BYTES - 1);
+}

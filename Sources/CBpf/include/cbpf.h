@@ -1,0 +1,93 @@
+// Why C: libbpf's options are structs with a size in front, made by macros Swift cannot import; ring buffers need
+// acquire and release on mapped memory; and the records' layouts are shared with the programs' own header.
+#ifndef CBPF_H
+#define CBPF_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "../../../bpf/arbiter_abi.h"
+
+#pragma clang assume_nonnull begin
+
+// The object inside the binary.
+const uint8_t *cbpf_object(void);
+size_t cbpf_object_size(void);
+// 128 bits that differ for different objects: the name of the folder of pins. Not a defence; the folder is root's.
+void cbpf_object_digest(const uint8_t *object, size_t size, uint64_t digest[_Nonnull 2]);
+
+// Loads and attaches everything in `object` and pins it under `folder` (maps/, links/, programs/), which exists and is
+// empty. Names in `without` (separated by commas) are not attached: for tests that show what a program is for.
+// Returns 0, or -1 with errno set and what libbpf said last in `message`.
+int cbpf_load(const uint8_t *object, size_t size, const char *folder, const char *without, char *message,
+              size_t message_size);
+
+// One line for each program: name, section, verified instructions, bytes of machine code.
+struct cbpf_program {
+    char name[64];
+    char section[64];
+    uint32_t verified;
+    uint32_t bytes;
+};
+int cbpf_measure(const uint8_t *object, size_t size, struct cbpf_program *programs, int room);
+
+// A pinned map, program or link; close-on-exec. -1 and errno.
+int cbpf_pinned(const char *path);
+
+struct cbpf_map_shape {
+    uint32_t type, key_size, value_size, entries;
+};
+int cbpf_map_shape(int map, struct cbpf_map_shape *shape);
+// The name of the program a link holds in place; -1 where it holds none any more.
+int cbpf_link_program(int link, char *name, size_t size);
+
+int cbpf_map_get(int map, const void *key, void *value);
+int cbpf_map_put(int map, const void *key, const void *value);
+// Only where the key is not there: -1 and EEXIST.
+int cbpf_map_add(int map, const void *key, const void *value);
+int cbpf_map_remove(int map, const void *key);
+// The key after `key` (NULL: the first); -1 and ENOENT after the last.
+int cbpf_map_next(int map, const void *_Nullable key, void *next);
+int cbpf_processors(void);
+// Fills `size` bytes with the kernel's randomness.
+int cbpf_random(void *bytes, size_t size);
+// flock(2), exclusive, waiting.
+int cbpf_lock(int file);
+
+// Lets the kernel put the labels asked for in `requests` on what the process's descriptors stand for.
+int cbpf_put_labels(int program, uint32_t pid);
+
+int cbpf_ring_make(const char *name, uint32_t bytes);
+
+struct cbpf_ring {
+    int map;
+    uint32_t mask;
+    uint64_t position;
+    uint64_t *_Nullable consumed;
+    const uint64_t *_Nullable produced;
+    const uint8_t *_Nullable data;
+};
+int cbpf_ring_open(int map, uint32_t bytes, struct cbpf_ring *ring);
+// The next record, in place, or NULL when there is none (yet). It stays valid until cbpf_ring_release.
+const struct arbiter_event *_Nullable cbpf_ring_next(struct cbpf_ring *ring);
+void cbpf_ring_release(struct cbpf_ring *ring);
+void cbpf_ring_close(struct cbpf_ring *ring);
+
+// The globals of the object, mapped from their pinned maps.
+struct arbiter_registry *_Nullable cbpf_registry(int map);
+struct arbiter_tree *_Nullable cbpf_tree(int map);
+void cbpf_registry_mark(struct arbiter_registry *registry, uint64_t cgroup);
+void cbpf_registry_clear(struct arbiter_registry *registry);
+void cbpf_registry_count(struct arbiter_registry *registry, uint32_t sandboxes);
+void cbpf_tree_changed(struct arbiter_tree *tree);
+void cbpf_registry_unmap(struct arbiter_registry *registry);
+void cbpf_tree_unmap(struct arbiter_tree *tree);
+
+// Whether a cgroup of the v2 hierarchy mounted at `mount` (a descriptor) still is: 1, 0, or -1 and errno.
+int cbpf_cgroup_alive(int mount, uint64_t cgroup);
+
+// The fields of a record that Swift sees as tuples.
+void cbpf_name_key(struct arbiter_name_key *key, uint32_t slot, uint32_t node, const uint8_t *name, uint32_t length);
+
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,197 @@
+// Loading: the one place that needs libbpf's loader. A run that finds everything pinned never comes here.
+#include "cbpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// libbpf prints through a callback without a context, so what it said last is kept for the thread that asked.
+static __thread char last[2048];
+
+static int keep(enum libbpf_print_level level, const char *format, va_list arguments) {
+    if (level != LIBBPF_WARN)
+        return 0;
+    char line[1024];
+    int length = vsnprintf(line, sizeof(line), format, arguments);
+    if (length <= 0)
+        return 0;
+    // The verifier's log is long and its end says why.
+    if (length >= (int)sizeof(line))
+        length = sizeof(line) - 1;
+    size_t used = strlen(last);
+    if (used + (size_t)length + 1 > sizeof(last)) {
+        size_t drop = used + (size_t)length + 1 - sizeof(last);
+        if (drop > used)
+            drop = used;
+        memmove(last, last + drop, used - drop + 1);
+        used -= drop;
+    }
+    memcpy(last + used, line, (size_t)length);
+    last[used + (size_t)length] = 0;
+    return 0;
+}
+
+static int listed(const char *names, const char *name) {
+    size_t length = strlen(name);
+    for (const char *at = names; (at = strstr(at, name)); at += length)
+        if ((at == names || at[-1] == ',') && (at[length] == 0 || at[length] == ','))
+            return 1;
+    return 0;
+}
+
+// Whether the running kernel has the hook of an optional program, in the form the program is written for.
+static int fits(const struct btf *kernel, const struct bpf_program *program) {
+    const char *section = bpf_program__section_name(program), *name = bpf_program__name(program);
+    const char *hook = strchr(section, '/');
+    char function[96];
+    // Optional programs ("?lsm/…") are the ones libbpf would not load by itself.
+    if (!hook || bpf_program__autoload(program))
+        return 1;
+    snprintf(function, sizeof(function), "bpf_lsm_%s", hook + 1);
+    int id = btf__find_by_name_kind(kernel, function, BTF_KIND_FUNC);
+    if (id < 0)
+        return 0;
+    // Names that end in _N are for the hook with N arguments.
+    size_t length = strlen(name);
+    if (length > 2 && name[length - 2] == '_' && name[length - 1] >= '1' && name[length - 1] <= '9') {
+        const struct btf_type *type = btf__type_by_id(kernel, (unsigned)id);
+        type = type ? btf__type_by_id(kernel, type->type) : NULL;
+        return type && btf_vlen(type) == name[length - 1] - '0';
+    }
+    return 1;
+}
+
+static struct bpf_object *opened(const uint8_t *object, size_t size) {
+    last[0] = 0;
+    libbpf_set_print(keep);
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "arbiter");
+    struct bpf_object *whole = bpf_object__open_mem(object, size, &options);
+    if (!whole)
+        return NULL;
+    struct btf *kernel = btf__load_vmlinux_btf();
+    if (!kernel) {
+        bpf_object__close(whole);
+        errno = ENOENT;
+        return NULL;
+    }
+    struct bpf_program *program;
+    bpf_object__for_each_program(program, whole) bpf_program__set_autoload(program, fits(kernel, program));
+    btf__free(kernel);
+    return whole;
+}
+
+// A pin's name may hold no dot.
+static void pin_path(char *path, size_t size, const char *folder, const char *kind, const char *name) {
+    int at = snprintf(path, size, "%s/%s/", folder, kind);
+    for (size_t i = (size_t)at; *name && i + 1 < size; name++, i++) {
+        path[i] = *name == '.' ? '_' : *name;
+        path[i + 1] = 0;
+    }
+}
+
+static int load_all(struct bpf_object *whole, const char *folder, const char *without, const char **doing) {
+    char path[512];
+    struct bpf_program *program;
+    *doing = "loading the programs";
+    bpf_object__for_each_program(program, whole) {
+        if (listed(without, bpf_program__name(program)))
+            bpf_program__set_autoload(program, 0);
+    }
+    int error = bpf_object__load(whole);
+    if (error)
+        return error;
+    static const char *const kinds[] = {"maps", "links", "programs"};
+    for (size_t i = 0; i < 3; i++) {
+        *doing = "making the folders of pins";
+        snprintf(path, sizeof(path), "%s/%s", folder, kinds[i]);
+        if (mkdir(path, 0700) != 0)
+            return -errno;
+    }
+    struct bpf_map *map;
+    bpf_object__for_each_map(map, whole) {
+        *doing = bpf_map__name(map);
+        pin_path(path, sizeof(path), folder, "maps", bpf_map__name(map));
+        if (bpf_obj_pin(bpf_map__fd(map), path) != 0)
+            return -errno;
+    }
+    // Ends are watched before beginnings: a rename seen to begin is then always seen to end.
+    for (int turn = 0; turn < 2; turn++) {
+        bpf_object__for_each_program(program, whole) {
+            const char *section = bpf_program__section_name(program), *name = bpf_program__name(program);
+            if (!bpf_program__autoload(program) || (strncmp(section, "fentry/", 7) == 0) != turn)
+                continue;
+            *doing = name;
+            if (strncmp(section, "iter/", 5) == 0) {
+                pin_path(path, sizeof(path), folder, "programs", name);
+                if (bpf_obj_pin(bpf_program__fd(program), path) != 0)
+                    return -errno;
+                continue;
+            }
+            struct bpf_link *link = bpf_program__attach(program);
+            if (!link)
+                return -errno;
+            pin_path(path, sizeof(path), folder, "links", name);
+            error = bpf_link__pin(link, path);
+            // The pin keeps the program attached; closing the object's own reference does not detach it.
+            bpf_link__disconnect(link);
+            bpf_link__destroy(link);
+            if (error)
+                return error;
+        }
+    }
+    return 0;
+}
+
+int cbpf_load(const uint8_t *object, size_t size, const char *folder, const char *without, char *message,
+              size_t message_size) {
+    const char *doing = "reading the object";
+    char deed[96];
+    struct bpf_object *whole = opened(object, size);
+    int error = whole ? load_all(whole, folder, without, &doing) : -errno;
+    // `doing` may point into the object.
+    snprintf(deed, sizeof(deed), "%s", doing);
+    if (whole)
+        bpf_object__close(whole);
+    libbpf_set_print(NULL);
+    snprintf(message, message_size, "%s%s%s", deed, last[0] ? ": " : "", last);
+    if (error) {
+        errno = -error;
+        return -1;
+    }
+    return 0;
+}
+
+int cbpf_measure(const uint8_t *object, size_t size, struct cbpf_program *programs, int room) {
+    struct bpf_object *whole = opened(object, size);
+    if (!whole)
+        return -1;
+    int error = bpf_object__load(whole), count = 0;
+    struct bpf_program *program;
+    if (!error) {
+        bpf_object__for_each_program(program, whole) {
+            struct bpf_prog_info info = {};
+            uint32_t length = sizeof(info);
+            if (!bpf_program__autoload(program) || count >= room ||
+                bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0)
+                continue;
+            struct cbpf_program *line = &programs[count++];
+            snprintf(line->name, sizeof(line->name), "%s", bpf_program__name(program));
+            snprintf(line->section, sizeof(line->section), "%s", bpf_program__section_name(program));
+            line->verified = info.verified_insns;
+            line->bytes = info.jited_prog_len;
+        }
+    }
+    bpf_object__close(whole);
+    libbpf_set_print(NULL);
+    if (error) {
+        errno = -error;
+        return -1;
+    }
+    return count;
+}

@@ -1,0 +1,56 @@
+// Runs one command in a cgroup the kernel arbiter guards, with rules from the command line, and prints what the kernel
+// told as JSON lines. For tests inside virtual machines and for measuring; a person wants `mis run`.
+//
+//   arbiter-exercise run [OPTION...] -- COMMAND...   exits as COMMAND did (128+N for signal N)
+//     --rule RIGHTS:PATH      rights out of r, w, x, c, or - for none, on an object
+//     --name RIGHTS:PATTERN   **/a/b (anywhere) or FOLDER//a/b (below a folder)
+//     --address +|-ADDRESS/PREFIX[:FIRST-LAST]         IPv4
+//     --flag learn|trace|ptrace|userns|mounts|nameless|wx|internet|uring   --families 1,2,10,16
+//     --otherwise RIGHTS  --nameless RIGHTS  --events FILE  --counters  --without PROGRAM,...  --pins FOLDER
+//     --extra-sandboxes N     registers N more sandboxes beside it, for costs
+//   arbiter-exercise load|unload|programs|table|collect [--pins FOLDER] [--without PROGRAM,...]
+import Arbiter
+import CBpf
+import LinuxSystem
+
+struct Trouble: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+func main() throws -> Int32 {
+    var arguments = ArraySlice(CommandLine.arguments.dropFirst())
+    let verb = arguments.popFirst() ?? ""
+    var options = Options()
+    try options.read(&arguments)
+    switch verb {
+    case "run":
+        return try run(options, Array(arguments))
+    case "load":
+        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+        print(arbiter.loaded ? "loaded" : "found", arbiter.programs.count, "programs")
+    case "unload":
+        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+        print(try arbiter.unload() ? "unpinned" : "in use")
+    case "programs":
+        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+        for program in arbiter.programs { print(program) }
+    case "table":
+        for line in try Arbiter.measure() {
+            print("\(line.name)\t\(line.hook)\t\(line.verified)\t\(line.bytes)")
+        }
+    case "collect":
+        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+        print(arbiter.entries)
+    default:
+        throw Trouble("run, load, unload, programs, table or collect is wanted")
+    }
+    return 0
+}
+
+do {
+    exit(try main())
+} catch {
+    try? FileDescriptor(owning: 2).writeAll("arbiter-exercise: \(error)\n".utf8)
+    exit(125)
+}

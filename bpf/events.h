@@ -1,0 +1,127 @@
+// How a decision reaches the supervisor.
+#ifndef MIS_EVENTS_H
+#define MIS_EVENTS_H
+
+#include "verdict.h"
+
+// A kind of denial is told at once, then at most this often with the number of those that were not told.
+#define REPEAT_NANOSECONDS 1000000000ULL
+
+// The last parts of the path, leaf first: read with bounded steps from the dentry, whatever the hook; bpf_d_path would
+// need a path the verifier trusts and is refused in most hooks.
+static __always_inline void describe_path(struct arbiter_event *event, u64 address, u64 mount_address) {
+    u64 root = 0, mount = mount_address;
+    u32 at = 0;
+    event->path_parts = 0;
+    event->path_cut = 1;
+    if (mount)
+        READ(root, ((struct vfsmount *)mount)->mnt_root);
+    for (int part = 0; part < ARBITER_PATH_PARTS; part++) {
+        struct dentry *dentry = (struct dentry *)address, *parent = 0;
+        const unsigned char *text = 0;
+        READ(parent, dentry->d_parent);
+        if (address == root || parent == dentry) {
+            if (address == root && leave_mount(&address, &mount, &root))
+                continue;
+            event->path_cut = 0;
+            return;
+        }
+        READ(text, dentry->d_name.name);
+        if (at > ARBITER_PATH_BYTES - 32)
+            return;
+        long taken = bpf_probe_read_kernel_str(event->path + at, 32, text);
+        if (taken <= 0)
+            return;
+        at += taken & 63;
+        event->path_parts++;
+        address = (u64)parent;
+    }
+}
+
+__noinline int report(struct question *asked, u32 verdict) {
+    if (!asked)
+        return 0;
+    u32 slot = asked->slot;
+    u64 now = bpf_ktime_get_ns(), suppressed = 0;
+    struct dentry *dentry = (struct dentry *)asked->dentry;
+    struct inode *inode = 0;
+    if (dentry) {
+        READ(inode, dentry->d_inode);
+        // What does not exist yet is told apart by its name.
+        if (!inode)
+            READ(inode, dentry->d_name.hash_len);
+    }
+    if (verdict != ARBITER_ALLOWED) {
+        struct arbiter_repeat_key key = {.slot = slot,
+                                         .operation = asked->operation | asked->wanted << 16 | verdict << 24,
+                                         .object = (u64)inode,
+                                         .detail = asked->detail ^ (u64)asked->port << 48};
+        struct arbiter_repeat *known = bpf_map_lookup_elem(&repeats, &key);
+        if (known && now - known->since < REPEAT_NANOSECONDS) {
+            __sync_fetch_and_add(&known->suppressed, 1);
+            count(slot, ARBITER_COUNT_REPEATS);
+            return 0;
+        }
+        if (known) {
+            suppressed = known->suppressed;
+            __sync_fetch_and_add(&known->suppressed, -suppressed);
+            known->since = now;
+        } else {
+            struct arbiter_repeat first = {.since = now};
+            bpf_map_update_elem(&repeats, &key, &first, BPF_ANY);
+        }
+    }
+    u32 alert = verdict != ARBITER_ALLOWED;
+    void *ring = alert ? bpf_map_lookup_elem(&alerts, &slot) : bpf_map_lookup_elem(&traces, &slot);
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    struct arbiter_event *event = ring ? bpf_ringbuf_reserve(ring, sizeof(*event), 0) : 0;
+    if (!event) {
+        count(slot, alert ? ARBITER_COUNT_ALERTS_LOST : ARBITER_COUNT_TRACES_LOST);
+        return 0;
+    }
+    event->version = ARBITER_VERSION;
+    event->size = sizeof(*event);
+    event->operation = asked->operation;
+    event->verdict = verdict;
+    event->time = now;
+    event->session = sandbox ? sandbox->session : 0;
+    event->level = sandbox ? sandbox->level : 0;
+    event->cgroup = bpf_get_current_cgroup_id();
+    u64 ids = bpf_get_current_pid_tgid();
+    event->pid = ids >> 32;
+    event->tid = ids;
+    event->uid = bpf_get_current_uid_gid();
+    struct task_struct *task = (void *)bpf_get_current_task(), *parent = 0;
+    event->parent = 0;
+    READ(parent, task->real_parent);
+    READ(event->parent, parent->tgid);
+    event->wanted = asked->wanted;
+    event->rights = asked->answer & ANSWER_RIGHTS;
+    event->rule = asked->answer >> ANSWER_RULE_SHIFT;
+    event->repeats = suppressed;
+    event->port = asked->port;
+    event->detail = asked->detail;
+    __builtin_memcpy(event->address, asked->address, sizeof(event->address));
+    bpf_get_current_comm(event->command, sizeof(event->command));
+    event->inode = 0;
+    event->device = 0;
+    event->path_parts = 0;
+    event->path_cut = 0;
+    if (dentry) {
+        struct super_block *block = 0;
+        inode = 0;
+        READ(inode, dentry->d_inode);
+        READ(event->inode, inode->i_ino);
+        READ(block, inode->i_sb);
+        READ(event->device, block->s_dev);
+        describe_path(event, asked->dentry, asked->mount);
+    }
+    // Alerts wake the reader. Traces do when a quarter of the ring is full: it looks by itself often enough before.
+    u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+    u64 wake = alert || waiting > ARBITER_TRACE_BYTES / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+    bpf_ringbuf_submit(event, wake);
+    count(slot, alert ? ARBITER_COUNT_ALERTS_SENT : ARBITER_COUNT_TRACES_SENT);
+    return 0;
+}
+
+#endif

@@ -1,0 +1,75 @@
+// The maps. Pinned by their names; a run finds them there.
+#ifndef MIS_MAPS_H
+#define MIS_MAPS_H
+
+#include "arbiter_abi.h"
+
+// The object's two globals. `volatile`: another CPU changes them under a program's feet.
+volatile struct arbiter_registry registry SEC(".data.registry") = {.version = ARBITER_VERSION};
+volatile struct arbiter_tree tree SEC(".data.tree") = {.generation = 1};
+
+#define MAP(kind, entries, key_type, value_type)                                                                       \
+    struct {                                                                                                           \
+        __uint(type, kind);                                                                                            \
+        __uint(max_entries, entries);                                                                                  \
+        __type(key, key_type);                                                                                         \
+        __type(value, value_type);                                                                                     \
+    }
+#define GROWING_MAP(kind, entries, key_type, value_type)                                                               \
+    struct {                                                                                                           \
+        __uint(type, kind);                                                                                            \
+        __uint(map_flags, BPF_F_NO_PREALLOC);                                                                          \
+        __uint(max_entries, entries);                                                                                  \
+        __type(key, key_type);                                                                                         \
+        __type(value, value_type);                                                                                     \
+    }
+
+// cgroup id to sandbox slot; children of a sandbox's cgroup are entered when they are made. Preallocated: it is
+// written where the kernel may not sleep or fail.
+MAP(BPF_MAP_TYPE_HASH, 65536, u64, u32) cgroups SEC(".maps");
+MAP(BPF_MAP_TYPE_ARRAY, ARBITER_SANDBOXES, u32, struct arbiter_sandbox) sandboxes SEC(".maps");
+MAP(BPF_MAP_TYPE_PERCPU_ARRAY, ARBITER_SANDBOXES, u32, struct arbiter_counters) counters SEC(".maps");
+
+GROWING_MAP(BPF_MAP_TYPE_HASH, ARBITER_LABELS, struct arbiter_label_key, struct arbiter_label) labels SEC(".maps");
+GROWING_MAP(BPF_MAP_TYPE_HASH, ARBITER_NAMES, struct arbiter_name_key, struct arbiter_name) names SEC(".maps");
+GROWING_MAP(BPF_MAP_TYPE_HASH, ARBITER_NAMES, struct arbiter_anchor_key, struct arbiter_anchor) anchors SEC(".maps");
+GROWING_MAP(BPF_MAP_TYPE_HASH, 65536, struct arbiter_request_key, struct arbiter_request) requests SEC(".maps");
+GROWING_MAP(BPF_MAP_TYPE_LPM_TRIE, 65536, struct arbiter_address_key, struct arbiter_address) addresses SEC(".maps");
+MAP(BPF_MAP_TYPE_LRU_HASH, 16384, struct arbiter_repeat_key, struct arbiter_repeat) repeats SEC(".maps");
+
+// Verdicts on the inode, one word each: 56 bits say for whom, under which name and rules, and in which state of the
+// tree; 8 bits say what is granted. One word is read and written whole, so no half of two verdicts is ever seen.
+struct verdicts {
+    u64 word[4];
+    u32 slot[4];
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_INODE_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct verdicts);
+} verdict_cache SEC(".maps");
+
+// Rings are a sandbox's own: its supervisor makes them, enters them and is the only reader.
+struct alert_ring {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, ARBITER_ALERT_BYTES);
+};
+struct trace_ring {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, ARBITER_TRACE_BYTES);
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, ARBITER_SANDBOXES);
+    __type(key, u32);
+    __array(values, struct alert_ring);
+} alerts SEC(".maps");
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, ARBITER_SANDBOXES);
+    __type(key, u32);
+    __array(values, struct trace_ring);
+} traces SEC(".maps");
+
+#endif

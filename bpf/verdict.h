@@ -1,0 +1,422 @@
+// Who is asking (the gate), what the rules grant on an object (the walk), and the one function that decides (judge).
+#ifndef MIS_VERDICT_H
+#define MIS_VERDICT_H
+
+#include "maps.h"
+
+#define EPERM 1
+#define EACCES 13
+#define S_IFMT 00170000
+#define S_IFDIR 0040000
+#define S_ISDIR(mode) (((mode)&S_IFMT) == S_IFDIR)
+// Superblocks that user space never mounts: pipes, sockets, memfds, anonymous inodes.
+#define SB_NOUSER (1UL << 31)
+// In no namespace: the kernel's own mounts, among them the layers below an overlay (MNT_NS_INTERNAL in fs/mount.h).
+#define MNT_NS_INTERNAL ((u64)-22)
+
+// The answer of the walk: rights in bits 0 to 3, then these, then the rule's number.
+#define ANSWER_RIGHTS 0xf
+// The walk left its mount, or a name decided: true now, not to be remembered on the inode.
+#define ANSWER_FLEETING (1U << 4)
+// The object's own rule or name decided, not one above it.
+#define ANSWER_OWN (1U << 5)
+#define ANSWER_NAMED (1U << 6)
+#define ANSWER_ANONYMOUS (1U << 7)
+#define ANSWER_UNSURE (1U << 8)
+#define ANSWER_RULE_SHIFT 12
+#define ANSWER(rights, rule) (((rights)&ANSWER_RIGHTS) | (rule) << ANSWER_RULE_SHIFT)
+
+// What is asked of judge. Kernel addresses travel as numbers: they are only ever read through, and every program may
+// then share one verified function.
+struct question {
+    u64 dentry;
+    u64 mount;
+    u64 detail;
+    u64 cgroup;
+    u32 slot;
+    u32 operation;
+    u32 wanted;
+    u32 answer;
+    u32 port;
+    u32 armed;
+    u8 address[16];
+};
+
+#define READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)__builtin_preserve_access_index(&(from)))
+
+// A hook's argument as a number. Read from the context itself, so that its type, which the verifier would not let
+// through to a shared function, stays behind.
+#define ARGUMENT(n)                                                                                                    \
+    ({                                                                                                                 \
+        u64 argument_ = 0;                                                                                             \
+        bpf_probe_read_kernel(&argument_, sizeof(argument_), (const void *)&ctx[n]);                                   \
+        argument_;                                                                                                     \
+    })
+
+static __always_inline void count(u32 slot, enum arbiter_counter which) {
+    struct arbiter_counters *mine = bpf_map_lookup_elem(&counters, &slot);
+    if (mine)
+        mine->value[which]++;
+}
+
+// --- the gate -------------------------------------------------------------------------------------------------------
+
+// Nearly every task of a machine is outside any sandbox, so this is the price everybody pays: two loads, one small
+// helper and a bit. The bit is looked up in a table as large as a page-table: a thousand sandboxes cost what one does.
+static __always_inline u64 caller_cgroup(void) {
+    if (!registry.sandboxes)
+        return 0;
+    u64 cgroup = bpf_get_current_cgroup_id();
+    if (registry.filter[cgroup >> 6 & (ARBITER_FILTER_WORDS - 1)] >> (cgroup & 63) & 1)
+        return cgroup;
+    return 0;
+}
+
+static __always_inline u32 slot_of(u64 cgroup) {
+    if (!cgroup)
+        return 0;
+    u32 *slot = bpf_map_lookup_elem(&cgroups, &cgroup);
+    return slot ? *slot : 0;
+}
+
+// Depth of cgroups looked at where one was not noted.
+#define CGROUP_LEVELS 16
+
+// The sandbox of the running task, whose cgroup this is. A cgroup that is not noted is nobody's, unless there was once
+// no room to note one: then whoever is above it counts.
+static __always_inline u32 slot_here(u64 cgroup) {
+    u32 slot = slot_of(cgroup);
+    if (slot || !cgroup || !registry.crowded)
+        return slot;
+    for (int level = 1; level < CGROUP_LEVELS && !slot; level++)
+        slot = slot_of(bpf_get_current_ancestor_cgroup_id(level));
+    return slot;
+}
+
+// The sandbox the running task is in; 0 outside any.
+static __always_inline u32 caller(void) {
+    return slot_here(caller_cgroup());
+}
+
+// The sandbox another task is in. Called where RCU keeps the task's groups in place.
+static __always_inline u32 slot_of_task(struct task_struct *task) {
+    struct css_set *set = 0;
+    struct cgroup *group = 0;
+    struct kernfs_node *node = 0;
+    u64 id = 0;
+    READ(set, task->cgroups);
+    READ(group, set->dfl_cgrp);
+    READ(node, group->kn);
+    READ(id, node->id);
+    return slot_of(id);
+}
+
+// --- the walk -------------------------------------------------------------------------------------------------------
+
+// Answers whether the name of `address`, with the names above it, is one a rule speaks of. `on_the_way`: ask instead
+// whether it is a part of such a name that something ready-made must not be put at.
+//
+// Variables serve twice here: with the longest way to this function the stack is full (512 bytes, all calls together).
+__noinline u32 named(u32 slot, u64 address, u32 on_the_way) {
+    struct arbiter_name_key key = {.slot = slot};
+    for (int depth = 0; depth < ARBITER_NAME_DEPTH; depth++) {
+        struct dentry *dentry = (struct dentry *)address;
+        u64 word = 0;
+        READ(key.length, dentry->d_name.len);
+        READ(word, dentry->d_name.name);
+        u32 length = key.length;
+        if (length == 0 || length >= ARBITER_NAME_BYTES)
+            return 0;
+        __builtin_memset(key.name, 0, sizeof(key.name));
+        if (bpf_probe_read_kernel(key.name, length & (ARBITER_NAME_BYTES - 1), (void *)word))
+            return 0;
+        struct arbiter_name *found = bpf_map_lookup_elem(&names, &key);
+        if (!found)
+            return 0;
+        if (found->flags & ARBITER_NAME_ANYWHERE && !(found->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
+            return ANSWER(found->rights, found->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
+        key.node = found->node;
+        word = 0;
+        READ(word, dentry->d_parent);
+        if (found->flags & ARBITER_NAME_ANCHORED) {
+            struct arbiter_anchor_key at = {.slot = slot, .node = key.node};
+            READ(at.inode, ((struct dentry *)word)->d_inode);
+            struct arbiter_anchor *anchor = bpf_map_lookup_elem(&anchors, &at);
+            struct inode *inode = (struct inode *)at.inode;
+            u64 *number = &at.inode;
+            READ(*number, inode->i_ino);
+            if (anchor && anchor->number == *number && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
+                return ANSWER(anchor->rights, anchor->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
+        }
+        if (word == address)
+            return 0;
+        address = word;
+    }
+    return 0;
+}
+
+// Apart from the walk so that its variables are off the stack when the walk goes deeper.
+static __noinline u32 labelled(u32 slot, struct inode *inode) {
+    struct arbiter_label_key key = {.slot = slot, .inode = (u64)inode};
+    struct arbiter_label *label = bpf_map_lookup_elem(&labels, &key);
+    if (!label)
+        return 0;
+    u64 number = 0;
+    u32 generation = 0, device = 0;
+    struct super_block *block = 0;
+    READ(number, inode->i_ino);
+    READ(generation, inode->i_generation);
+    READ(block, inode->i_sb);
+    READ(device, block->s_dev);
+    if (label->number != number || label->generation != generation || label->device != device)
+        return 0;
+    // A rule without rights is still an answer.
+    return ANSWER(label->rights, label->rule) | ANSWER_OWN;
+}
+
+// Where a walk is. Kernel addresses as numbers.
+struct walk {
+    u64 dentry;
+    u64 root;
+    u64 mount;
+    u64 lengths;
+    u32 slot;
+    u32 flags;
+    u32 answer;
+    u32 ended;
+    u32 others;
+    // The root of the object's own mount, once the walk has left it.
+    u64 left;
+};
+
+// From a mount's root to the place it is mounted on. 0: there is nothing above.
+static __always_inline int leave_mount(u64 *dentry, u64 *mount, u64 *root) {
+    struct mount *here = (void *)*mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+    struct mount *above = 0;
+    READ(above, here->mnt_parent);
+    if (above == here || !above)
+        return 0;
+    READ(*dentry, here->mnt_mountpoint);
+    struct vfsmount *outer = (void *)above + __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+    *mount = (u64)outer;
+    READ(*root, outer->mnt_root);
+    return 1;
+}
+
+static __noinline int in_layer(u64 mount, struct inode *inode) {
+    struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+    struct super_block *block = 0;
+    unsigned long kind = 0;
+    u64 space = 0;
+    READ(space, here->mnt_ns);
+    READ(block, inode->i_sb);
+    READ(kind, block->s_flags);
+    return space == MNT_NS_INTERNAL && !(kind & SB_NOUSER);
+}
+
+static __always_inline long end(struct walk *walk, u32 answer) {
+    walk->answer = answer;
+    walk->ended = 1;
+    return 1;
+}
+
+// One object on the way up. bpf_loop verifies it once, where a plain loop would be verified step by step in every
+// program: loading takes a tenth of the time.
+static long step_up(u32 step, struct walk *walk) {
+    struct dentry *dentry = (struct dentry *)walk->dentry, *parent = 0;
+    struct inode *inode = 0;
+    u32 found, own = step ? ANSWER_OWN : 0;
+    if (walk->lengths) {
+        u32 length = 0;
+        READ(length, dentry->d_name.len);
+        if (length < ARBITER_NAME_BYTES && walk->lengths >> (length & 63) & 1) {
+            found = named(walk->slot, walk->dentry, 0);
+            if (found)
+                return end(walk, found & ~own);
+        }
+    }
+    if (READ(inode, dentry->d_inode))
+        return end(walk, ANSWER_UNSURE);
+    if (inode) {
+        found = labelled(walk->slot, inode);
+        if (found)
+            return end(walk, (found & ~own) | walk->flags);
+    }
+    u64 here = walk->dentry;
+    if (here == walk->root && leave_mount(&walk->dentry, &walk->mount, &walk->root)) {
+        if (!walk->left)
+            walk->left = here;
+        // Which mount leads here can change without any file moving.
+        walk->flags |= ANSWER_FLEETING;
+        return 0;
+    }
+    if (here == walk->root && in_layer(walk->mount, inode)) {
+        // Below an overlay the kernel opens the real file itself, after the overlay's own was judged. Only a denial
+        // of the real object is added here.
+        walk->left = here;
+        return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
+    }
+    READ(parent, dentry->d_parent);
+    if (parent == dentry || !parent) {
+        struct super_block *block = 0;
+        unsigned long kind = 0;
+        READ(block, inode->i_sb);
+        READ(kind, block->s_flags);
+        if (kind & SB_NOUSER)
+            return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_FLEETING);
+        // An overlay's work folder lies beside its upper layer, not below that mount's root.
+        if (walk->mount && in_layer(walk->mount, inode))
+            return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
+        return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags);
+    }
+    walk->dentry = (u64)parent;
+    return 0;
+}
+
+// One step towards the root of a file system, past the root of the mount it is seen through.
+static long step_to_denial(u32 step, struct walk *walk) {
+    struct dentry *dentry = (struct dentry *)walk->dentry, *parent = 0;
+    struct inode *inode = 0;
+    READ(inode, dentry->d_inode);
+    u32 found = inode ? labelled(walk->slot, inode) : 0;
+    if (found)
+        return end(walk, found & ANSWER_RIGHTS ? 0 : found & ~ANSWER_OWN);
+    READ(parent, dentry->d_parent);
+    if (parent == dentry || !parent)
+        return end(walk, 0);
+    walk->dentry = (u64)parent;
+    return 0;
+}
+
+// What the rules grant on an object: the nearest label or name at it or above it, across mounts. `mount` 0: the hook
+// knows none, the walk ends at the root of the object's file system.
+__noinline u32 granted(u32 slot, u64 dentry, u64 mount) {
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox || !dentry)
+        return ANSWER_UNSURE;
+    struct walk walk = {.slot = slot, .dentry = dentry, .mount = mount, .lengths = sandbox->name_lengths};
+    walk.others = (sandbox->default_rights & ANSWER_RIGHTS) | (sandbox->anonymous_rights & ANSWER_RIGHTS) << 8;
+    if (mount)
+        READ(walk.root, ((struct vfsmount *)mount)->mnt_root);
+    bpf_loop(ARBITER_WALK_STEPS, step_up, &walk, 0);
+    // Deeper than anything honest: not ended.
+    if (!walk.ended)
+        return ANSWER_UNSURE;
+    if (walk.left) {
+        // Seen through a mount that shows only a part of a denied folder, an object is still in that folder.
+        u32 answer = walk.answer;
+        walk.dentry = walk.left;
+        walk.ended = 0;
+        bpf_loop(ARBITER_WALK_STEPS, step_to_denial, &walk, 0);
+        if (!walk.ended)
+            return ANSWER_UNSURE;
+        return walk.answer ? walk.answer | ANSWER_FLEETING : answer;
+    }
+    return walk.answer;
+}
+
+// Whether a folder above (or the object itself) is denied: all that is asked where everything else was judged before.
+__noinline u32 denied_above(u32 slot, u64 dentry) {
+    struct walk walk = {.slot = slot, .dentry = dentry};
+    bpf_loop(ARBITER_WALK_STEPS, step_to_denial, &walk, 0);
+    return walk.ended ? walk.answer : ANSWER_UNSURE;
+}
+
+// `granted` over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
+// tree hold still grants nothing.
+static __always_inline u32 granted_now(u32 slot, u64 dentry, u64 mount) {
+    for (int attempt = 0; attempt < 4; attempt++) {
+        u64 generation = tree.generation, begun = tree.begun;
+        u32 answer = granted(slot, dentry, mount);
+        if (generation == tree.generation && begun == tree.begun)
+            return answer;
+    }
+    return ANSWER_UNSURE;
+}
+
+// --- the verdict ----------------------------------------------------------------------------------------------------
+
+__noinline int report(struct question *asked, u32 verdict);
+
+// Counts and tells a decision, and gives the hook's result. The one place where a refusal is made.
+static __always_inline int conclude(struct question *asked, struct arbiter_sandbox *sandbox, int refused, int error) {
+    u32 flags = sandbox->flags;
+    if (!refused) {
+        count(asked->slot, ARBITER_COUNT_ALLOWED);
+        if (flags & ARBITER_TRACE)
+            report(asked, ARBITER_ALLOWED);
+        return 0;
+    }
+    if (flags & ARBITER_LEARN) {
+        count(asked->slot, ARBITER_COUNT_TRACED);
+        report(asked, ARBITER_TRACED);
+        return 0;
+    }
+    count(asked->slot, ARBITER_COUNT_DENIED);
+    report(asked, ARBITER_DENIED);
+    return -error;
+}
+
+// Decides on an object of a file system. The threat policy's layers (whitelist, hotfix filter, base filter) have
+// their place between the walk and the comparison: they can take rights away from `answer`, never add any.
+__noinline int judged(struct question *asked) {
+    if (!asked)
+        return -EACCES;
+    u32 slot = asked->slot;
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox || sandbox->state == ARBITER_FREE)
+        return -EACCES;
+    // The set-up is ours until its first exec.
+    if (sandbox->state == ARBITER_SETUP)
+        return 0;
+    asked->armed = 1;
+    u32 answer = granted_now(slot, asked->dentry, asked->mount);
+    if (answer & ANSWER_UNSURE) {
+        count(slot, ARBITER_COUNT_FAILED_CLOSED);
+        answer = ANSWER_UNSURE | ANSWER_FLEETING;
+    }
+    if (sandbox->flags & ARBITER_TRACE)
+        answer |= ANSWER_FLEETING;
+    asked->answer = answer;
+    return conclude(asked, sandbox, (asked->wanted & ~answer & ANSWER_RIGHTS) != 0, EACCES);
+}
+
+// Decides on a deed that is no file's: `refused` is what the hook found.
+__noinline int judged_deed(struct question *asked, u32 refused) {
+    if (!asked)
+        return -EPERM;
+    u32 slot = asked->slot;
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox || sandbox->state == ARBITER_FREE)
+        return -EPERM;
+    if (sandbox->state == ARBITER_SETUP)
+        return 0;
+    return conclude(asked, sandbox, refused != 0, EPERM);
+}
+
+// The same for the hooks: newer verifiers want to see that only 0 or an errno comes back.
+static __always_inline int judge(struct question *asked) {
+    return judged(asked) ? -EACCES : 0;
+}
+
+static __always_inline int judge_deed(struct question *asked, u32 refused) {
+    return judged_deed(asked, refused) ? -EPERM : 0;
+}
+
+static __always_inline u32 sandbox_flags(u32 slot) {
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    return sandbox ? sandbox->flags : 0;
+}
+
+// Refuses `deed` to whoever is in a sandbox whose flags lack `allowing`.
+static __always_inline int refuse_inside(u32 operation, u64 detail, u32 allowing) {
+    u32 slot = caller();
+    if (!slot)
+        return 0;
+    if (allowing && sandbox_flags(slot) & allowing)
+        return 0;
+    struct question asked = {.slot = slot, .operation = operation, .detail = detail};
+    return judge_deed(&asked, 1);
+}
+
+#endif
