@@ -74,6 +74,16 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // The kernel arbiter: BPF LSM programs (bpf/) and what loads and feeds them. Tier bpf of `mis run` will stand on it;
+        // until then it has a command of its own, for the tests in virtual machines (Tests/Kernel).
+        .target(
+            name: "CBpf", exclude: ["object"], cSettings: strictC,
+            linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")],
+            plugins: ["CompileBpf"]),
+        .target(name: "Arbiter", dependencies: ["CBpf", "LinuxSystem"], swiftSettings: strict),
+        .executableTarget(
+            name: "arbiter-exercise", dependencies: ["Arbiter", "CBpf", "LinuxSystem"], swiftSettings: strict),
+
         // Tests; what needs root or a sandbox is in Tests/Integration.
         .testTarget(name: "ProfileTests", dependencies: ["Profile", "TOMLKit"], swiftSettings: tests),
         .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: tests),
@@ -88,9 +98,11 @@ let package = Package(
         .testTarget(name: "SuperviseTests", dependencies: ["Supervise", "Profile", "Record"], swiftSettings: tests),
         .testTarget(
             name: "EnforceTests", dependencies: ["Enforce", "Profile", "LinuxSystem"], swiftSettings: tests),
+        .testTarget(name: "ArbiterTests", dependencies: ["Arbiter", "CBpf"], swiftSettings: tests),
         .testTarget(name: "CommandTests", dependencies: ["mis"], swiftSettings: tests),
 
         // Build-time tools.
+        .plugin(name: "CompileBpf", capability: .buildTool()),
         .plugin(name: "EmbedInit", capability: .buildTool()),
         .executableTarget(name: "embed-profiles", swiftSettings: strict),
         .plugin(name: "EmbedProfiles", capability: .buildTool(), dependencies: ["embed-profiles"]),
