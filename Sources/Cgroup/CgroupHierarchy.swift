@@ -28,12 +28,12 @@ public struct CgroupHierarchy: Sendable, Equatable {
         self.legacy = legacy
     }
 
-    /// Whether limits are v1's, v2's, or partly absent; for people.
     /// Where the folders of a sandbox of that name come to be; the one that tells that its launcher lives is last.
     public func places(of name: CgroupName) -> [String] {
-        (legacy.map(\.path) + [unified].compactMap { $0 }).map { "\($0)/\(name)" }
+        (legacy.map(\.path) + [unified].compactMap { $0 }).map { "\($0)/\(Self.folderName)/\(name)" }
     }
 
+    /// Whether limits are v1's, v2's, or partly absent; for people.
     public var summary: String {
         switch (unified, legacy.isEmpty) {
         case (let path?, true): "cgroup v2 at \(path)"

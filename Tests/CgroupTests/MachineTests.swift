@@ -36,6 +36,8 @@ import Testing
     @Test func onlyTheNeededFoldersAreMade() throws {
         try withCgroup(CgroupLimits(processes: 5), in: hierarchy) { cgroup in
             #expect(cgroup.folders.count == (hierarchy.legacy.isEmpty ? 1 : 2))
+            // Told before they are made to whoever removes them after a killed launcher.
+            #expect(Set(cgroup.pathsToRemove).isSubset(of: hierarchy.places(of: cgroup.name)))
             for path in cgroup.pathsToRemove {
                 let mode = try FileStatus(of: path).mode
                 #expect(mode & 0o777 == 0o700)

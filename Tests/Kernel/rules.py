@@ -165,7 +165,6 @@ def life():
             except OSError:
                 time.sleep(0.1)
     check("a killed run's entries are collected by the next", entries() == EMPTY, entries())
-    check("nothing is unpinned while it is in use", True)
     sh(f"{A} unload")
     check("unloading removes every pin", os.listdir(PINS) == [])
     # Two at once: one loads, the other waits and finds.
@@ -206,10 +205,7 @@ def life():
     code = running.wait(timeout=30)
     check("a pin removed under a running sandbox ends it with 123", code == 123 and time.monotonic() - start < 1.5,
           (code, time.monotonic() - start))
-    sh(f"{A} unload; {A} load")
-    # Another version with nobody inside goes when ours is loaded.
-    sh(f"{A} load --without settime")
-    check("another set stands beside or replaces", len(os.listdir(PINS)) >= 1)
+    sh(f"{A} unload")
 
 
 def main():
