@@ -4,7 +4,7 @@ import Testing
 
 /// The filters say what the table says, and hold nothing that could go.
 @Suite struct FilterEquivalenceTests {
-    /// Two hundred thousand calls to each finished filter (2.4 million in all) and to one compiled here, biased to
+    /// Half a million calls to each finished filter (six million in all) and to one compiled here, biased to
     /// where answers change.
     @Test(arguments: SeccompPolicy.embedded + [SeccompPolicy(nested: true, extra: ["personality", "mbind"])])
     func sameAnswersAsTheTable(policy: SeccompPolicy) throws {
@@ -14,7 +14,7 @@ import Testing
         var random = SplitMix(state: 0x5EED)
         let source = CallSource(filter.instructions)
         var differences: [String] = []
-        for _ in 0..<200_000 {
+        for _ in 0..<500_000 {
             let call = source.next(&random)
             let (got, wanted) = (try machine.run(call), reader.answer(to: call))
             if got != wanted && differences.count < 5 { differences.append("\(call): \(got), table \(wanted)") }
