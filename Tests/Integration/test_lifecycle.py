@@ -138,6 +138,14 @@ def test_a_hundred_at_once(make_sandbox, leftovers: Leftovers) -> None:
         assert len(list((sandbox.state / "sessions").iterdir())) == 50
 
 
+def has_ended(pid: int) -> bool:
+    """Gone, or waiting only to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def test_the_next_run_removes_what_a_dead_one_left(root: Sandbox) -> None:
     known = cgroups()
     process = root.start("/bin/sh", "-c", "echo begun; exec sleep 60")
@@ -152,6 +160,8 @@ def test_the_next_run_removes_what_a_dead_one_left(root: Sandbox) -> None:
         os.kill(pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: not Path(f"/proc/{process.pid}").exists(), "its end")
+    # They share their descriptors, and with them the lock that says somebody lives: the last to go gives it back.
+    wait_for(lambda: has_ended(watcher), "the guardian's end")
     root.run("/bin/true").ok()
     assert not left & cgroups()
 
