@@ -257,7 +257,11 @@ class Sandbox:
 
 def children(pid: int) -> list[int]:
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").glob("*"))
+    except OSError:  # it ended between being listed and being looked at: it has no children then
+        return []
+    for task in tasks:
         try:
             found += [int(word) for word in (task / "children").read_text().split()]
         except OSError:
