@@ -31,6 +31,9 @@ let package = Package(
         .target(name: "CLinux", cSettings: strictC),
         .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: strict),
 
+        // The threat policy: its keys, hashed by what the kernel's programs are made of too (bpf/policy_key.h).
+        .target(name: "CPolicyKey", cSettings: strictC),
+
         // Leaves.
         .target(name: "JSONText", swiftSettings: strict),
         .target(name: "HostView", dependencies: ["LinuxSystem"], swiftSettings: strict),
@@ -100,6 +103,9 @@ let package = Package(
             name: "EnforceTests", dependencies: ["Enforce", "Profile", "LinuxSystem"], swiftSettings: tests),
         .testTarget(name: "ArbiterTests", dependencies: ["Arbiter", "CBpf"], swiftSettings: tests),
         .testTarget(name: "CommandTests", dependencies: ["mis"], swiftSettings: tests),
+        .testTarget(
+            name: "ThreatPolicyTests", dependencies: ["CPolicyKey"], exclude: ["vectors/make_vectors.py"],
+            resources: [.embedInCode("vectors/policy_keys.tsv")], swiftSettings: tests),
 
         // Build-time tools.
         .plugin(name: "CompileBpf", capability: .buildTool()),
