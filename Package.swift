@@ -33,6 +33,7 @@ let package = Package(
 
         // The threat policy: its keys, hashed by what the kernel's programs are made of too (bpf/policy_key.h).
         .target(name: "CPolicyKey", cSettings: strictC),
+        .target(name: "ThreatPolicy", dependencies: ["CPolicyKey", "CSodium"], swiftSettings: strict),
 
         // Leaves.
         .target(name: "JSONText", swiftSettings: strict),
@@ -104,7 +105,8 @@ let package = Package(
         .testTarget(name: "ArbiterTests", dependencies: ["Arbiter", "CBpf"], swiftSettings: tests),
         .testTarget(name: "CommandTests", dependencies: ["mis"], swiftSettings: tests),
         .testTarget(
-            name: "ThreatPolicyTests", dependencies: ["CPolicyKey"], exclude: ["vectors/make_vectors.py"],
+            name: "ThreatPolicyTests", dependencies: ["ThreatPolicy", "CPolicyKey"],
+            exclude: ["vectors/make_vectors.py"],
             resources: [.embedInCode("vectors/policy_keys.tsv")], swiftSettings: tests),
 
         // Build-time tools.
