@@ -20,10 +20,13 @@ public struct FanotifyGroup: ~Copyable {
         do throws(Errno) {
             descriptor = FileDescriptor(owning: try kernel { fanotify_init(flags, UInt32(events)) })
         } catch {
-            throw error.doing(
-                "asking the kernel for permission events", "fanotify_init",
-                remedy: error.code == EPERM
-                    ? "run as root" : "a kernel with CONFIG_FANOTIFY_ACCESS_PERMISSIONS is needed")
+            let remedy =
+                switch error.code {
+                case EPERM: "run as root"
+                case EMFILE: "raise fs.fanotify.max_user_groups, or end other sandboxes"
+                default: "a kernel with CONFIG_FANOTIFY_ACCESS_PERMISSIONS is needed"
+                }
+            throw error.doing("asking the kernel for permission events", "fanotify_init", remedy: remedy)
         }
     }
 

@@ -20,6 +20,7 @@ public final class Supervisor {
     private let grace: Timer
     private let tick: Timer
     private let memoryLook: Timer
+    private let settled: Timer
     private let started = Clock.monotonic()
 
     private var ending = Ending()
@@ -52,6 +53,7 @@ public final class Supervisor {
         grace = try Timer()
         tick = try Timer()
         memoryLook = try Timer()
+        settled = try Timer()
         watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
         violations = Violations(plan: plan, recorder: recorder)
         enforcement = try Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
@@ -99,6 +101,13 @@ public final class Supervisor {
             loop.watch(tick.descriptor) { [unowned self] _ in lookAround() }
         }
         watchMemory()
+        // What it took to get here is not needed again for as long as the agent runs. A short run does not pay for giving
+        // it back, and needs some of it at its end.
+        settled.start(after: 500)
+        loop.watch(settled.descriptor) { [unowned self] _ in
+            settled.acknowledge()
+            clinux_release_code()
+        }
     }
 
     // MARK: What pid 1 says

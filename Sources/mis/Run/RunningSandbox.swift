@@ -64,8 +64,6 @@ final class RunningSandbox {
 
     /// Serves the record until the sandbox is gone.
     func finish() throws(SetupProblem) -> SandboxOutcome {
-        // What it took to get here is not needed again for as long as the agent runs.
-        clinux_release_code()
         recorder.run()
         guard var outcome = thread.join() else { throw SetupProblem("the supervisor ended without a result") }
         Self.remove(cgroup)
