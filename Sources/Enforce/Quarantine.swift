@@ -22,7 +22,10 @@ public final class Quarantine {
         public init() {}
     }
 
-    private let folder: FileDescriptor
+    private let parent: FileDescriptor
+    private let name: EntryName
+    /// The folder, once there was something to put into it.
+    private var made: FileDescriptor?
     private var limits: Limits
     private var sequence = 0
     /// Folders under a name of ours that somebody was still filling when they were emptied.
@@ -38,16 +41,29 @@ public final class Quarantine {
         }
     }
 
-    /// - Parameter path: made when it does not exist, mode 0700.
+    /// - Parameter path: made when something is first taken away, mode 0700; the folder it lies in must exist. Most runs
+    ///   need none, and making and removing one would cost each of them.
     public init(path: String, limits: Limits = Limits()) throws(SystemError) {
         do throws(Errno) {
-            let made = unsafe mkdir(path, 0o700)
-            if made != 0, errno != EEXIST { throw Errno(errno) }
-            folder = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            let slash = path.lastIndex(of: "/") ?? path.startIndex
+            guard let name = EntryName(String(path[slash...].drop { $0 == "/" })) else { throw Errno(EINVAL) }
+            self.name = name
+            parent = try FileDescriptor.open(String(path[..<slash]), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         } catch {
-            throw error.doing("making the folder for what is taken away", path)
+            throw error.doing("opening the folder for what is taken away", path)
         }
         self.limits = limits
+    }
+
+    /// Where things go. Where no folder can be made any more (a full disk), it is the one around it: nothing stays where it
+    /// was for that.
+    private var folder: Int32 {
+        if let number = made?.number { return number }
+        try? name.makeFolder(in: parent.number, mode: 0o700)
+        guard let opened = try? name.open(in: parent.number, O_RDONLY | O_DIRECTORY) else { return parent.number }
+        let number = opened.number
+        made = consume opened
+        return number
     }
 
     /// Takes the object called `name` out of `parent`, whatever it is by now.
@@ -55,7 +71,7 @@ public final class Quarantine {
         guard let kept = free(name) else { return .failed(Errno(EEXIST)) }
         do throws(Errno) {
             do throws(Errno) {
-                try name.rename(in: parent, to: kept, in: folder.number)
+                try name.rename(in: parent, to: kept, in: folder)
             } catch {
                 // EACCES: an ordinary user renames a folder only when it may write in it ("..").
                 guard error.code == EXDEV || error.code == EACCES || error.code == EPERM else { throw error }
@@ -70,7 +86,7 @@ public final class Quarantine {
     /// Keeps contents that would be lost elsewhere. Returns the name they have in the folder; `nil`: not kept.
     func keep(_ bytes: [UInt8], as name: EntryName) -> String? {
         guard bytes.count <= limits.bytes, let kept = free(name),
-            let file = try? kept.open(in: folder.number, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600),
+            let file = try? kept.open(in: folder, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600),
             (try? file.writeAll(bytes)) != nil
         else { return nil }
         limits.bytes -= bytes.count
@@ -94,10 +110,10 @@ public final class Quarantine {
     private func empty(_ name: EntryName, from parent: Int32, as kept: EntryName) throws(Errno) {
         guard try name.status(in: parent)?.isFolder == true,
             let beside = EntryName(".mis-removed-\(getpid())-\(sequence)")
-        else { return try empty(name, from: parent, into: folder.number, as: kept, depth: 0) }
+        else { return try empty(name, from: parent, into: folder, as: kept, depth: 0) }
         try name.rename(in: parent, to: beside, in: parent)
         do throws(Errno) {
-            try empty(beside, from: parent, into: folder.number, as: kept, depth: 0)
+            try empty(beside, from: parent, into: folder, as: kept, depth: 0)
         } catch {
             guard error.code != ENOENT else { return }
             let here = try kernel { clinux_duplicate(parent) }
@@ -110,7 +126,7 @@ public final class Quarantine {
         for _ in 0..<10_000 {
             sequence += 1
             guard let candidate = EntryName(Array("\(sequence)-".utf8) + name.bytes.prefix(200)) else { return nil }
-            if !candidate.exists(in: folder.number) { return candidate }
+            if !candidate.exists(in: folder) { return candidate }
         }
         return nil
     }

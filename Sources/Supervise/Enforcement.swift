@@ -193,7 +193,7 @@ final class Enforcement {
             }
         }
         gate.finish()
-        // Nothing was moved aside: the folder for it is not needed.
+        // Made for something that was gone before it could be moved aside: then it is not needed.
         unsafe rmdir(quarantinePath)
         if let counts = arbiter?.counts { sink.allowed(counts.allow) }
     }
