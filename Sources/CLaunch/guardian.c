@@ -99,10 +99,6 @@ void mis_guard_disarm(struct mis_guard *guard_data) {
     __atomic_store_n(&guard_data->is_disarmed, 1, __ATOMIC_RELEASE);
 }
 
-void mis_guard_set_agent(struct mis_guard *guard_data, int pidfd) {
-    __atomic_store_n(&guard_data->agent, pidfd, __ATOMIC_RELEASE);
-}
-
 void mis_guard_set_kill_file(struct mis_guard *guard_data, int fd) {
     __atomic_store_n(&guard_data->kill_file, fd, __ATOMIC_RELEASE);
 }

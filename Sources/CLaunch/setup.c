@@ -22,6 +22,7 @@
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -133,7 +134,7 @@ static long set_attributes(struct state *state, int mount, const struct mis_step
     struct mount_attr attributes = {.attr_set = step->attributes};
     if (step->idmap >= 0) {
         attributes.attr_set |= MOUNT_ATTR_IDMAP;
-        attributes.userns_fd = (uint64_t)step->idmap;
+        attributes.userns_fd = (uint64_t)place(state, step->idmap);
     }
     unsigned flags = AT_EMPTY_PATH | (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0);
     return attempt(state, SYS_mount_setattr, raw5(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
@@ -176,10 +177,7 @@ static long bind_mount(struct state *state, const struct mis_step *step) {
         result = attempt(state, SYS_move_mount,
                          raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
     raw1(SYS_close, target);
-    if (result == 0 && step->flags & mis_flag_keep)
-        keep(state, step->slot, (int)tree);
-    else
-        raw1(SYS_close, tree);
+    raw1(SYS_close, tree);
     return result;
 }
 
@@ -324,6 +322,26 @@ static long send_descriptor(struct state *state, const struct mis_step *step) {
     return sent < 0 ? sent : 0;
 }
 
+static long receive_descriptor(struct state *state, const struct mis_step *step) {
+    struct mis_sent_descriptor body;
+    struct iovec part = {&body, sizeof body};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    long size = attempt(state, SYS_recvmsg,
+                        raw3(SYS_recvmsg, state->setup->descriptor_socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
+    if (size < 0)
+        return size;
+    struct cmsghdr *header = (struct cmsghdr *)(void *)control.bytes;
+    if (message.msg_controllen < CMSG_LEN(sizeof(int)) || header->cmsg_type != SCM_RIGHTS)
+        return -ENOMSG;
+    keep(state, (int32_t)step->number, *(int *)(void *)CMSG_DATA(header));
+    return 0;
+}
+
 static long open_terminal(struct state *state, const struct mis_step *step) {
     /* From the sandbox's own devpts, by descriptor: what its /dev/pts shows is what its terminal is. */
     long controller = attempt(
@@ -341,18 +359,26 @@ static long open_terminal(struct state *state, const struct mis_step *step) {
     return 0;
 }
 
+/* Waits for the launcher to set the futex. When launcher and guardian were both gone before this process was bound to
+ * them, nobody ever will: the socket tells. */
+static long wait_for(struct state *state, int32_t *futex) {
+    static const struct { long seconds, nanoseconds; } a_while = {0, 200000000}, at_once = {0, 0};
+    int32_t now;
+    while ((now = __atomic_load_n(futex, __ATOMIC_ACQUIRE)) == mis_gate_closed) {
+        long result = attempt(state, SYS_futex, raw4(SYS_futex, futex, FUTEX_WAIT, mis_gate_closed, &a_while));
+        struct pollfd peer = {.fd = state->setup->descriptor_socket};
+        if (result == -ETIMEDOUT && raw5(SYS_ppoll, &peer, 1, &at_once, NULL, 0) > 0)
+            return -EPIPE;
+    }
+    return now == mis_gate_open ? 0 : -ECANCELED;
+}
+
 static long wait_for_launcher(struct state *state) {
     struct mis_init_message message = {mis_init_prepared, 0};
     long sent =
         attempt(state, SYS_sendto,
                 raw6(SYS_sendto, state->setup->descriptor_socket, (long)&message, sizeof message, MSG_NOSIGNAL, 0, 0));
-    if (sent < 0)
-        return sent;
-    int32_t *gate = &state->setup->gate;
-    int32_t now;
-    while ((now = __atomic_load_n(gate, __ATOMIC_ACQUIRE)) == mis_gate_closed)
-        attempt(state, SYS_futex, raw4(SYS_futex, gate, FUTEX_WAIT, mis_gate_closed, NULL));
-    return now == mis_gate_open ? 0 : -ECANCELED;
+    return sent < 0 ? sent : wait_for(state, &state->setup->gate);
 }
 
 static int resolve_descriptor(const struct state *state, int32_t number) {
@@ -436,11 +462,8 @@ static long obey(struct state *state, const struct mis_step *step) {
     }
     case mis_step_pivot:
         return pivot(state, step);
-    case mis_step_unmount: {
-        long result = attempt(state, SYS_fchdir, raw1(SYS_fchdir, place(state, step->place)));
-        return result < 0 ? result
-                          : attempt(state, SYS_umount2, raw2(SYS_umount2, step->path, 2 | 8 /* DETACH | NOFOLLOW */));
-    }
+    case mis_step_receive:
+        return receive_descriptor(state, step);
     case mis_step_hostname:
         return attempt(state, SYS_sethostname, raw2(SYS_sethostname, step->text, step->text_length));
     case mis_step_loopback:
@@ -529,38 +552,66 @@ static long obey(struct state *state, const struct mis_step *step) {
     }
     case mis_step_execute:
         return execute(state, step);
+    case mis_step_more:
+        return wait_for(state, &state->setup->more);
     }
     return -EINVAL;
 }
 
-static void run(void *argument) {
-    struct state state = {.setup = argument};
-    for (int i = 0; i < mis_slot_count; i++)
-        state.slots[i] = -1;
-    struct mis_setup *setup = argument;
-    for (size_t i = 0; i < setup->count; i++) {
-        const struct mis_step *step = setup->steps + i;
-        long result = obey(&state, step);
+/* Obeys a list. False: a step failed, and was reported by its number, counted from `before`. */
+static int obey_all(struct state *state, const struct mis_step_list *list, size_t before) {
+    struct mis_setup *setup = state->setup;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct mis_step *step = list->steps + i;
+        long result = obey(state, step);
         if (result >= 0 || (result == -ENOENT && step->flags & mis_flag_may_be_absent))
             continue;
         setup->report.error = (int32_t)-result;
-        setup->report.call = state.call;
-        __atomic_store_n(&setup->report.step, (int32_t)i, __ATOMIC_RELEASE);
-        break;
+        setup->report.call = state->call;
+        __atomic_store_n(&setup->report.step, (int32_t)(before + i), __ATOMIC_RELEASE);
+        return 0;
     }
+    return 1;
+}
+
+static void run(void *argument) {
+    struct mis_setup *setup = argument;
+    struct state state = {.setup = setup};
+    for (int i = 0; i < mis_slot_count; i++)
+        state.slots[i] = -1;
+    /* The second list is there once the first has ended with mis_step_more. */
+    if (obey_all(&state, &setup->first, 0))
+        obey_all(&state, &setup->second, setup->first.count);
     for (;;)
         raw1(SYS_exit, 125);
 }
 
 int mis_clone_setup(struct mis_setup *setup, uint64_t namespaces, int cgroup, void *stack, size_t stack_size,
-                    int *pidfd) {
+                    struct mis_guard *guard_data) {
     setup->report.step = -1;
-    return (int)mis_clone_sharing_memory(namespaces, cgroup, stack, stack_size, run, setup, SIGCHLD, pidfd);
+    /* The kernel writes the pidfd down before the child runs: there is no moment when it lives and the guardian does
+     * not know it. */
+    int pid =
+        (int)mis_clone_sharing_memory(namespaces, cgroup, stack, stack_size, run, setup, SIGCHLD, &guard_data->agent);
+    if (pid < 0)
+        __atomic_store_n(&guard_data->agent, -1, __ATOMIC_RELEASE);
+    return pid;
+}
+
+static void set_futex(int32_t *futex, int32_t state) {
+    __atomic_store_n(futex, state, __ATOMIC_RELEASE);
+    raw3(SYS_futex, futex, FUTEX_WAKE, 1);
+}
+
+void mis_go_on(struct mis_setup *setup, struct mis_step_list second) {
+    setup->second = second;
+    set_futex(&setup->more, mis_gate_open);
 }
 
 void mis_set_gate(struct mis_setup *setup, int32_t state) {
-    __atomic_store_n(&setup->gate, state, __ATOMIC_RELEASE);
-    raw3(SYS_futex, &setup->gate, FUTEX_WAKE, 1);
+    if (state == mis_gate_abandoned)
+        set_futex(&setup->more, state);
+    set_futex(&setup->gate, state);
 }
 
 static void hold(void *unused) {

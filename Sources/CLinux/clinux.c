@@ -58,11 +58,6 @@ int clinux_landlock_abi(void) {
     return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 }
 
-int clinux_mount_set_attributes(int directory, const char *path, unsigned flags, uint64_t set) {
-    struct mount_attr attributes = {.attr_set = set};
-    return (int)syscall(SYS_mount_setattr, directory, path, flags, &attributes, sizeof attributes);
-}
-
 int clinux_ioctl_int(int fd, unsigned long request, int value) {
     return ioctl(fd, request, value);
 }
@@ -77,6 +72,22 @@ int clinux_getdents(int fd, void *buffer, size_t size) {
 
 int clinux_rename_no_replace(int from_directory, const char *from, int to_directory, const char *to) {
     return (int)syscall(SYS_renameat2, from_directory, from, to_directory, to, 1 /* RENAME_NOREPLACE */);
+}
+
+int clinux_send_descriptor(int socket, const void *buffer, size_t size, int fd) {
+    struct iovec part = {(void *)buffer, size};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof(int));
+    return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 ssize_t clinux_receive_descriptor(int socket, void *buffer, size_t size, int *fd) {

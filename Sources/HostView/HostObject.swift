@@ -86,12 +86,32 @@ public enum Paths {
 
     /// Lexically normal: no `.`, `..`, empty component or trailing slash. Relative paths stand on `base`.
     public static func normal(_ path: String, base: String = "/") -> String {
-        var components: [Substring] = []
-        let whole = path.hasPrefix("/") ? path : base + "/" + path
-        for component in whole.split(separator: "/") where component != "." {
-            if component == ".." { _ = components.popLast() } else { components.append(component) }
+        let slash = UInt8(ascii: "/")
+        var whole: [UInt8] = []
+        if path.utf8.first != slash {
+            whole += base.utf8
+            whole.append(slash)
         }
-        return "/" + components.joined(separator: "/")
+        whole += path.utf8
+        // By bytes, and built in place: every start comes here dozens of times.
+        var made: [UInt8] = []
+        made.reserveCapacity(whole.count)
+        var index = 0
+        while index < whole.count {
+            let start = index
+            while index < whole.count, whole[index] != slash { index += 1 }
+            let length = index - start
+            let isDot = length == 1 && whole[start] == UInt8(ascii: ".")
+            let isParent = length == 2 && whole[start] == UInt8(ascii: ".") && whole[start + 1] == UInt8(ascii: ".")
+            index += 1
+            if isParent {
+                while let last = made.popLast(), last != slash {}
+            } else if length > 0, !isDot {
+                made.append(slash)
+                made += whole[start..<start + length]
+            }
+        }
+        return made.isEmpty ? "/" : String(decoding: made, as: UTF8.self)
     }
 
     public static func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }

@@ -4,12 +4,12 @@ public import LinuxSystem
 public enum HostProbe {
     /// Resolves `path` and says what is there. Never follows a symlink implicitly: each is read and kept.
     public static func look(at path: String) -> HostObject {
-        // Most listed paths do not exist, and most that do hold no symlink: one call for those, two for these.
-        guard let direct = try? FileStatus(of: path) else { return .absent }
-        if let file = try? FileDescriptor.openWithoutSymlinks(path, O_PATH),
-            let status = try? file.status(), status == direct
-        {
-            return .present(.init(canonical: path, status: status))
+        // Most listed paths do not exist, and most that do hold no symlink: one call for those, three for these.
+        do throws(Errno) {
+            let file = try FileDescriptor.openWithoutSymlinks(path, O_PATH)
+            return .present(.init(canonical: path, status: try file.status()))
+        } catch {
+            if error.code == ENOENT || error.code == ENOTDIR { return .absent }
         }
         return resolve(path)
     }

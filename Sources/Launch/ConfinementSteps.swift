@@ -3,7 +3,7 @@ import LinuxSystem
 import Plan
 import Seccomp
 
-/// Steps around the private root: namespaces, limits, ids, capabilities, Landlock, seccomp.
+/// The steps behind the private root: Landlock, limits, ids, the agent's user namespace, capabilities, seccomp.
 ///
 /// The order is the point. Namespaces of a privileged launch are made while still privileged and the user namespace
 /// last, so that the agent's user namespace owns none of them: capabilities an exploit might gain there mean nothing
@@ -12,37 +12,12 @@ import Seccomp
 struct ConfinementSteps {
     let plan: SandboxPlan
 
-    private var privileged: Bool { plan.identity.kind != .ordinary }
-    /// Kept capabilities only mean something over namespaces the agent's user namespace owns.
-    private var keepsCapabilities: Bool { plan.capabilities != 0 }
+    private var ground: Groundwork { plan.groundwork }
+    private var privileged: Bool { ground.isPrivileged }
 
-    private var lateNamespaces: UInt64 {
-        var flags = UInt64(CLONE_NEWIPC | CLONE_NEWUTS)
-        if plan.network == .none { flags |= UInt64(CLONE_NEWNET) }
-        return flags
-    }
-
-    /// What clone3 makes; the rest is unshared by the child while the launcher goes on.
-    var cloneFlags: UInt64 { UInt64(CLONE_NEWPID) | (privileged ? 0 : UInt64(CLONE_NEWUSER)) }
-
-    func writeBefore(cgroupTasks: [Int32], to steps: inout StepList) {
-        steps.add(mis_step_die_with_parent, deed: "binding the sandbox's life to the launcher's")
-        steps.add(mis_step_mask, deed: "clearing the file mode creation mask", number: 0)
-        for tasks in cgroupTasks { steps.add(mis_step_join_cgroup, deed: "joining the cgroup", descriptor: tasks) }
-        if !privileged {
-            mapOne(
-                "/proc/self", at: .host, user: (plan.identity.insideUser, plan.identity.hostUser),
-                group: (plan.identity.insideGroup, plan.identity.hostGroup), to: &steps)
-        }
-        var early = UInt64(CLONE_NEWNS) | UInt64(CLONE_NEWCGROUP)
-        if !(keepsCapabilities && privileged) { early |= lateNamespaces }
-        steps.add(mis_step_unshare, deed: "making namespaces", number: early)
-    }
-
-    func writeAfter(umask: UInt32, execution: mis_execution, filter: SeccompFilter, to steps: inout StepList) {
+    func write(umask: UInt32, execution: mis_execution, filter: SeccompFilter, to steps: inout StepList) {
         landlock(&steps)
         limits(&steps)
-        if !(keepsCapabilities && privileged) { network(&steps) }
         if privileged {
             // Ids change before the user namespace is made, and capabilities are needed for that: kept by this.
             steps.add(
@@ -60,9 +35,9 @@ struct ConfinementSteps {
         }
         if plan.terminals.contains(true) { terminal(&steps) }
         userNamespace(&steps)
-        if keepsCapabilities && privileged {
-            steps.add(mis_step_unshare, deed: "making namespaces", number: lateNamespaces)
-            network(&steps)
+        if ground.makesNamespacesLast {
+            steps.add(mis_step_unshare, deed: "making namespaces", number: ground.lateNamespaces)
+            steps.network(ground)
         }
         steps.add(mis_step_keyring, deed: "joining a session keyring of its own")
         steps.add(
@@ -93,30 +68,15 @@ struct ConfinementSteps {
             data: (steps.arena.value(execution), MemoryLayout<mis_execution>.size))
     }
 
-    private func mapOne(
-        _ folder: String, at place: Place, user: (inside: UInt32, outside: UInt32),
-        group: (inside: UInt32, outside: UInt32), to steps: inout StepList
-    ) {
-        for (name, text) in [
-            ("setgroups", "deny"), ("gid_map", "\(group.inside) \(group.outside) 1\n"),
-            ("uid_map", "\(user.inside) \(user.outside) 1\n"),
-        ] {
-            steps.add(
-                mis_step_write_file, deed: "writing the id map", object: "\(folder)/\(name)", at: place,
-                path: "\(folder)/\(name)", text: text)
-        }
-    }
-
     private func userNamespace(_ steps: inout StepList) {
         let identity = plan.identity
-        if privileged || !keepsCapabilities {
+        if privileged || plan.capabilities == 0 {
             steps.add(
                 mis_step_unshare, deed: "making the agent's user namespace", number: UInt64(CLONE_NEWUSER))
             let outer =
                 privileged ? (identity.hostUser, identity.hostGroup) : (identity.insideUser, identity.insideGroup)
-            mapOne(
-                "1", at: .slot(.proc), user: (identity.insideUser, outer.0), group: (identity.insideGroup, outer.1),
-                to: &steps)
+            steps.mapOne(
+                "1", at: .slot(.proc), user: (identity.insideUser, outer.0), group: (identity.insideGroup, outer.1))
             if privileged {
                 // An empty map could be written by the agent, once.
                 steps.add(
@@ -130,11 +90,6 @@ struct ConfinementSteps {
                 mis_step_write_file, deed: "forbidding user namespaces", object: "user.max_user_namespaces",
                 at: .slot(.proc), path: "sys/user/max_user_namespaces", text: "0")
         }
-    }
-
-    private func network(_ steps: inout StepList) {
-        steps.add(mis_step_hostname, deed: "setting the host name", text: "sandbox")
-        if plan.network == .none { steps.add(mis_step_loopback, deed: "bringing up", object: "lo") }
     }
 
     private func terminal(_ steps: inout StepList) {

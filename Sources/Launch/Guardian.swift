@@ -18,7 +18,7 @@ import LinuxSystem
             unsafe guardData = .allocate(capacity: 1)
             unsafe guardData.initialize(to: mis_guard())
             unsafe guardData.pointee.supervisor = supervisor.number
-            unsafe mis_guard_set_agent(guardData, -1)
+            unsafe guardData.pointee.agent = -1
             unsafe mis_guard_set_kill_file(guardData, -1)
             var raw: Int32 = -1
             let pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
@@ -36,8 +36,15 @@ import LinuxSystem
     /// Readable when the guardian has ended: enforcement is not safe any more.
     public var descriptor: Int32 { process.number }
 
-    /// What to kill.
-    func watch(agent: Int32) { unsafe mis_guard_set_agent(guardData, agent) }
+    /// Clones the set-up child, which the guardian kills when the launcher is gone.
+    /// - Returns: its pid and pidfd.
+    @unsafe func clone(
+        _ setup: UnsafeMutablePointer<mis_setup>, flags: UInt64, cgroup: Int32, on stack: Stack
+    ) throws(Errno) -> (pid: Int32, pidfd: Int32) {
+        let pid = unsafe mis_clone_setup(setup, flags, cgroup, stack.base, stack.size, guardData)
+        if pid < 0 { throw Errno(-pid) }
+        return (pid, unsafe guardData.pointee.agent)
+    }
 
     /// A cgroup.kill file, open for writing.
     public func watch(killFile: Int32?) {

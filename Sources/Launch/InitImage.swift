@@ -1,9 +1,9 @@
 import CInitImage
-import LinuxSystem
+public import LinuxSystem
 
 /// The sandbox's init as an executable memfd: sealed, so that nobody can change what pid 1 is.
-enum InitImage {
-    static func open() throws(LaunchFailure) -> FileDescriptor {
+public enum InitImage {
+    public static func open() throws(LaunchFailure) -> FileDescriptor {
         do {
             let file = try create()
             let size = mis_init_image_size()

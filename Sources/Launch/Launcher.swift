@@ -18,59 +18,63 @@ public struct CgroupEntrance: Sendable {
 
 /// Turns a plan into a running sandbox. Nothing the agent could run exists before every defence is on.
 public enum Launcher {
+    /// Clones the sandbox's first process, which makes namespaces and the file systems every sandbox has, and then waits
+    /// for its plan. It has copies of the descriptors that are open now, so whatever ``launch(_:from:image:fanotify:reasoning:)``
+    /// hands it must be.
+    public static func begin(
+        _ ground: Groundwork, cgroup: CgroupEntrance, guardian: Guardian
+    ) throws(LaunchFailure) -> SandboxedProcess {
+        let sockets = try MessageSockets()
+        let first = GroundSteps(ground: ground)
+        var steps = StepList()
+        first.write(cgroupTasks: cgroup.tasks, to: &steps)
+        let stack: Stack
+        do { stack = try Stack(size: 128 << 10) } catch { throw LaunchFailure(error.doing("making the child's stack")) }
+        let setup = UnsafeMutablePointer<mis_setup>.allocate(capacity: 1)
+        unsafe setup.initialize(to: mis_setup())
+        unsafe setup.pointee.first = steps.list()
+        unsafe setup.pointee.descriptor_socket = sockets.theirs.number
+        do throws(Errno) {
+            let (pid, pidfd) = try unsafe guardian.clone(
+                setup, flags: first.cloneFlags, cgroup: cgroup.directory ?? -1, on: stack)
+            return unsafe SandboxedProcess(
+                pid: pid, ground: ground, process: FileDescriptor(owning: pidfd), messages: sockets.takeOurs(),
+                status: sockets.theirs.number, setup: setup, steps: steps, stack: stack)
+        } catch {
+            unsafe setup.deallocate()
+            throw LaunchFailure(error.doing("cloning the sandbox"), call: Int32(SYS_clone3))
+        }
+    }
+
+    /// Gives the sandbox its plan. It goes as far as it can without the supervisor: see ``SandboxedProcess/open()``.
     /// - Parameters:
-    ///   - fanotify: the permission group, in tier fanotify; marked by the child before the agent runs.
+    ///   - plan: of the groundwork the sandbox was begun with.
+    ///   - image: the sandbox's init, from ``InitImage/open()``.
+    ///   - fanotify: the permission group, where opens are asked about; marked by the child before the agent runs.
     ///   - reasoning: the writing end the agent gets as `MIS_REASONING_FD`.
     public static func launch(
-        _ plan: SandboxPlan, cgroup: CgroupEntrance, fanotify: Int32?, reasoning: Int32?, guardian: Guardian
-    ) throws(LaunchFailure) -> SandboxedProcess {
-        let image = try InitImage.open()
-        let sockets = try MessageSockets()
-        let idmaps = try IdmapTable(plan)
+        _ plan: SandboxPlan, from sandbox: SandboxedProcess, image: Int32, fanotify: Int32?, reasoning: Int32?
+    ) throws(LaunchFailure) {
+        guard plan.groundwork == sandbox.ground else {
+            throw LaunchFailure(Errno(EINVAL).doing("giving a sandbox the plan", "of another"))
+        }
         let filter: SeccompFilter
         do {
             filter = try SeccompFilters.filter(for: plan.seccomp)
         } catch {
             throw LaunchFailure(Errno(EINVAL).doing("making the system-call filter", "\(error)"))
         }
-
         var steps = StepList()
-        let confinement = ConfinementSteps(plan: plan)
-        confinement.writeBefore(cgroupTasks: cgroup.tasks, to: &steps)
-        var root = RootSteps(plan: plan, idmaps: idmaps.numbers, fanotify: fanotify)
+        let idmaps = try IdmapTable(plan)
+        try idmaps.hand(to: sandbox, &steps)
+        var root = RootSteps(plan: plan, idmaps: idmaps.slots, fanotify: fanotify)
         root.write(to: &steps)
         let mask = umask(0)
         umask(mask)
         let execution = unsafe execution(
-            plan, image: image.number, status: sockets.theirs.number, reasoning: reasoning, arena: steps.arena)
-        unsafe confinement.writeAfter(umask: mask, execution: execution, filter: filter, to: &steps)
-
-        return try clone(
-            steps, flags: confinement.cloneFlags, cgroup: cgroup, sockets: sockets, guardian: guardian)
-    }
-
-    private static func clone(
-        _ steps: StepList, flags: UInt64, cgroup: CgroupEntrance, sockets: MessageSockets,
-        guardian: Guardian
-    ) throws(LaunchFailure) -> SandboxedProcess {
-        let stack: Stack
-        do { stack = try Stack(size: 128 << 10) } catch { throw LaunchFailure(error.doing("making the child's stack")) }
-        let setup = UnsafeMutablePointer<mis_setup>.allocate(capacity: 1)
-        unsafe setup.initialize(to: mis_setup())
-        let table = unsafe steps.steps.withUnsafeBytes { unsafe steps.arena.bytes($0) }
-        unsafe setup.pointee.steps = table.assumingMemoryBound(to: mis_step.self)
-        unsafe setup.pointee.count = steps.steps.count
-        unsafe setup.pointee.descriptor_socket = sockets.theirs.number
-        var raw: Int32 = -1
-        let pid = unsafe mis_clone_setup(setup, flags, cgroup.directory ?? -1, stack.base, stack.size, &raw)
-        if pid < 0 {
-            unsafe setup.deallocate()
-            throw LaunchFailure(Errno(-pid).doing("cloning the sandbox"), call: Int32(SYS_clone3))
-        }
-        guardian.watch(agent: raw)
-        return unsafe SandboxedProcess(
-            pid: pid, process: FileDescriptor(owning: raw), messages: sockets.takeOurs(), setup: setup, steps: steps,
-            stack: stack)
+            plan, image: image, status: sandbox.status, reasoning: reasoning, arena: steps.arena)
+        unsafe ConfinementSteps(plan: plan).write(umask: mask, execution: execution, filter: filter, to: &steps)
+        sandbox.goOn(steps)
     }
 
     private static func execution(
@@ -95,20 +99,44 @@ public enum Launcher {
 
 /// One user namespace for each owner that idmapped mounts show as the agent.
 private final class IdmapTable {
-    private(set) var numbers: [OwnerMap: Int32] = [:]
+    /// Where the child keeps them.
+    private(set) var slots: [OwnerMap: Int32] = [:]
+    private var namespaces: [Int32] = []
     private var holders: [Int32] = []
 
     init(_ plan: SandboxPlan) throws(LaunchFailure) {
         for map in Set(plan.mounts.compactMap(\.idmap)) {
+            let slot = Slot.firstIdmap + Int32(namespaces.count)
+            guard slot < Int32(mis_slot_count) else {
+                throw LaunchFailure(
+                    Errno(EMFILE).doing(
+                        "showing files of so many owners as the agent's", "\(slots.count) and more",
+                        remedy: "list fewer folders, or such that belong to the same account"))
+            }
             var holder: Int32 = 0
-            numbers[map] = try OwnerMapping.open(map, identity: plan.identity, holder: &holder).release()
+            namespaces.append(try OwnerMapping.open(map, identity: plan.identity, holder: &holder).release())
             holders.append(holder)
+            slots[map] = slot
         }
     }
 
-    /// The child has copies by now. Those who held the namespaces are long dead: nobody waits for them here.
+    /// The child is there already, with a table of descriptors of its own: it receives them before all else.
+    func hand(to sandbox: SandboxedProcess, _ steps: inout StepList) throws(LaunchFailure) {
+        for (index, namespace) in namespaces.enumerated() {
+            do throws(Errno) {
+                try sandbox.send(namespace)
+            } catch {
+                throw LaunchFailure(error.doing("handing over the id map"))
+            }
+            steps.add(
+                mis_step_receive, deed: "receiving the id map", number: UInt64(Slot.firstIdmap) + UInt64(index))
+        }
+    }
+
+    /// Sent, they are in the socket or with the child. Those who held the namespaces are long dead: nobody waits for them
+    /// here.
     deinit {
-        for number in numbers.values { close(number) }
+        for number in namespaces { close(number) }
         for holder in holders { _ = clinux_wait_any_kind(holder) }
     }
 }

@@ -3,7 +3,7 @@ import HostView
 import LinuxSystem
 import Plan
 
-/// Steps that assemble the private root: only what the plan lists exists in it.
+/// Steps that lay what the plan lists into the private root; nothing else exists in it but /proc and /dev.
 ///
 /// Everything is mounted below a tmpfs that stands on top of `/` but is not the root yet, so that host paths still
 /// resolve; pivot_root comes last. Targets are opened below that tmpfs without following symlinks.
@@ -11,30 +11,24 @@ struct RootSteps {
     private let plan: SandboxPlan
     private let idmaps: [OwnerMap: Int32]
     private let fanotify: Int32?
-    /// Whether the set-up runs with the host's privileges (device nodes can be made, owners set).
     private let privileged: Bool
-    private var made: Set<String> = ["/"]
+    private var made: Set<String> = ["/", "/dev", "/proc"]
 
     /// - Parameters:
-    ///   - idmaps: a user namespace for each owner whose files are shown as the agent's.
+    ///   - idmaps: for each owner whose files are shown as the agent's, the slot of a user namespace that says so.
     ///   - fanotify: the group that is asked about opens, in tier fanotify.
     init(plan: SandboxPlan, idmaps: [OwnerMap: Int32], fanotify: Int32?) {
         self.plan = plan
         self.idmaps = idmaps
         self.fanotify = fanotify
-        privileged = plan.identity.kind != .ordinary
+        privileged = plan.groundwork.isPrivileged
     }
 
     mutating func write(to steps: inout StepList) {
-        steps.add(mis_step_private_mounts, deed: "cutting mount propagation")
-        steps.newFileSystem(
-            "tmpfs", options: [("mode", "0755"), ("size", "16m")],
-            attributes: MountAttribute.noSetuid | (privileged ? 0 : MountAttribute.noDevices), slot: .root,
-            object: "the private root")
-        steps.add(mis_step_attach, deed: "mounting the private root over", object: "/", path: "/", slot: .root)
-        scratch(&steps)
-        proc(&steps)
-        devices(&steps)
+        for mount in plan.mounts {
+            guard case .synthetic(let text) = mount.kind else { continue }
+            steps.file(Paths.lastName(mount.target), text: text, at: .slot(.scratch))
+        }
         for link in plan.links { self.link(link, &steps) }
         for mount in plan.mounts { self.mount(mount, &steps) }
         homeContents(&steps)
@@ -53,109 +47,11 @@ struct RootSteps {
         steps.add(mis_step_pivot, deed: "entering the private root", slot: .root)
     }
 
-    /// Files of our own that are bound over others. They stand where /proc is mounted next: covered by it, they need no
-    /// removing, and a mount made of one shows its place's name and not that of a deleted file.
-    private func scratch(_ steps: inout StepList) {
-        steps.folder("proc")
-        steps.folder("proc/own", mode: 0o700)
-        steps.add(
-            mis_step_open, deed: "opening", object: "the scratch folder", at: .slot(.root), path: "proc/own",
-            slot: .scratch)
-        steps.file("empty", mode: 0, at: .slot(.scratch))
-        steps.file("seen", mode: 0o444, at: .slot(.scratch))
-        steps.add(
-            mis_step_directory, deed: "making", object: "an empty folder", at: .slot(.scratch), path: "void", number: 0)
-        for mount in plan.mounts {
-            guard case .synthetic(let text) = mount.kind else { continue }
-            steps.file(Paths.lastName(mount.target), text: text, at: .slot(.scratch))
-        }
-    }
-
     private var hasPrivateHome: Bool {
         plan.mounts.contains { $0.target == plan.identity.home && $0.isFresh }
     }
 
     private func relative(_ path: String) -> String { String(path.drop { $0 == "/" }) }
-
-    // MARK: /proc and /dev
-
-    /// Files of /proc that tell about the host, or control it; absent ones are passed over. Most belong to root alone,
-    /// whom no agent is: the mask is the second layer.
-    private static let maskedFiles = [
-        "interrupts", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags",
-        "latency_stats", "modules", "mtrr", "pagetypeinfo", "sched_debug", "slabinfo", "softirqs", "sysrq-trigger",
-        "timer_list", "timer_stats", "vmallocinfo", "zoneinfo",
-    ]
-    private static let maskedFolders = ["acpi", "asound", "driver", "dynamic_debug", "pressure", "scsi"]
-    private static let readOnlyFolders = ["bus", "fs", "irq", "sys"]
-
-    private mutating func proc(_ steps: inout StepList) {
-        let attributes = MountAttribute.noSetuid | MountAttribute.noDevices | MountAttribute.noExecute
-        steps.newFileSystem("proc", options: [], attributes: attributes, slot: .fresh, object: "/proc")
-        steps.add(
-            mis_step_attach, deed: "mounting proc at", object: "/proc", at: .slot(.root), path: "proc", slot: .fresh)
-        steps.add(mis_step_close, deed: "closing", slot: .fresh)
-        // Maps and limits are written through this one later, when the visible one is read-only in parts.
-        steps.add(
-            mis_step_clone_mount, deed: "keeping a private handle on", object: "/proc", source: .slot(.root),
-            sourcePath: "proc", slot: .proc)
-        for name in Self.readOnlyFolders {
-            steps.add(
-                mis_step_bind, deed: "making read-only", object: "/proc/\(name)", at: .slot(.root),
-                path: "proc/\(name)", source: .slot(.root), sourcePath: "proc/\(name)",
-                attributes: attributes | MountAttribute.readOnly, flags: mis_flag_may_be_absent.rawValue)
-        }
-        for name in Self.maskedFiles { cover("proc/\(name)", "empty", &steps) }
-        for name in Self.maskedFolders { cover("proc/\(name)", "void", &steps) }
-        made.insert("/proc")
-    }
-
-    private func cover(_ path: String, _ with: String, _ steps: inout StepList) {
-        steps.add(
-            mis_step_bind, deed: "masking", object: "/\(path)", at: .slot(.root), path: path, source: .slot(.scratch),
-            sourcePath: with, attributes: MountAttribute.readOnly | MountAttribute.noExecute,
-            flags: mis_flag_may_be_absent.rawValue)
-    }
-
-    private static let nodes: [(name: String, major: UInt32, minor: UInt32)] = [
-        ("full", 1, 7), ("null", 1, 3), ("random", 1, 8), ("tty", 5, 0), ("urandom", 1, 9), ("zero", 1, 5),
-    ]
-
-    private mutating func devices(_ steps: inout StepList) {
-        let quiet = MountAttribute.noSetuid | MountAttribute.noExecute
-        steps.folder("dev")
-        steps.fileSystem("tmpfs", options: [("mode", "0755"), ("size", "64k")], attributes: quiet, path: "dev")
-        for node in Self.nodes {
-            if privileged {
-                steps.add(
-                    mis_step_node, deed: "making the device", object: "/dev/\(node.name)", at: .slot(.root),
-                    path: "dev/\(node.name)", number: UInt64(S_IFCHR | 0o666),
-                    value: UInt64(clinux_makedev(node.major, node.minor)))
-            } else {
-                // Only root makes device nodes: the host's is bound, after a look that it is one.
-                steps.file("dev/\(node.name)", mode: 0o666)
-                steps.add(
-                    mis_step_bind, deed: "binding the device", object: "/dev/\(node.name)", at: .slot(.root),
-                    path: "dev/\(node.name)", sourcePath: "/dev/\(node.name)",
-                    attributes: quiet, identity: (try? FileStatus(of: "/dev/\(node.name)"))?.identity)
-            }
-        }
-        for (name, target) in [
-            ("fd", "/proc/self/fd"), ("ptmx", "pts/ptmx"), ("stderr", "/proc/self/fd/2"),
-            ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
-        ] { steps.symlink("dev/\(name)", to: target) }
-        steps.folder("dev/pts")
-        steps.fileSystem(
-            "devpts", options: [("ptmxmode", "0666"), ("mode", "0620")], attributes: quiet, path: "dev/pts")
-        steps.folder("dev/shm")
-        let size = plan.limits.tmpSize.map { [("size", String($0))] } ?? []
-        steps.fileSystem(
-            "tmpfs", options: [("mode", "1777")] + size, attributes: quiet | MountAttribute.noDevices, path: "dev/shm")
-        steps.add(
-            mis_step_mount_attributes, deed: "making read-only", object: "/dev", at: .slot(.root), path: "dev",
-            attributes: MountAttribute.readOnly)
-        made.insert("/dev")
-    }
 
     // MARK: What the plan lists
 

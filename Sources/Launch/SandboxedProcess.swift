@@ -1,5 +1,6 @@
 import CLaunch
 public import LinuxSystem
+public import Plan
 
 /// A sandbox that has been cloned: its pid 1, and what it says.
 ///
@@ -26,22 +27,28 @@ public import LinuxSystem
     /// Host pid of the sandbox's pid 1.
     public let pid: Int32
     public let process: FileDescriptor
+    /// What it was begun with.
+    public let ground: Groundwork
+    /// The child's own descriptor of the socket behind `messages`.
+    let status: Int32
     private let messages: FileDescriptor
     private let setup: UnsafeMutablePointer<mis_setup>
-    private var steps: StepList?
-    private let deeds: [(deed: String, object: String)]
+    private var steps: [StepList]
+    private var deeds: [(deed: String, object: String)]
     private var stack: Stack?
 
     init(
-        pid: Int32, process: consuming FileDescriptor, messages: consuming FileDescriptor,
-        setup: UnsafeMutablePointer<mis_setup>, steps: StepList, stack: Stack
+        pid: Int32, ground: Groundwork, process: consuming FileDescriptor, messages: consuming FileDescriptor,
+        status: Int32, setup: UnsafeMutablePointer<mis_setup>, steps: StepList, stack: Stack
     ) {
         self.pid = pid
+        self.ground = ground
         self.process = process
         self.messages = messages
+        self.status = status
         unsafe self.setup = setup
         deeds = steps.deeds
-        self.steps = steps
+        self.steps = [steps]
         self.stack = stack
     }
 
@@ -88,6 +95,22 @@ public import LinuxSystem
         }
     }
 
+    /// Sends the child a descriptor; it takes them by steps of its second list, in this order.
+    func send(_ descriptor: Int32) throws(Errno) {
+        var body = mis_sent_descriptor()
+        let socket = messages.number
+        try kernel {
+            unsafe clinux_send_descriptor(socket, &body, MemoryLayout<mis_sent_descriptor>.size, descriptor)
+        }
+    }
+
+    /// Gives the child the rest of its steps.
+    func goOn(_ more: StepList) {
+        deeds += more.deeds
+        steps.append(more)
+        unsafe mis_go_on(setup, more.list())
+    }
+
     /// Lets the child start the agent: the record, the watches and whoever answers the kernel are in place.
     public func open() { unsafe mis_set_gate(setup, Int32(mis_gate_open)) }
 
@@ -100,7 +123,7 @@ public import LinuxSystem
 
     /// The child runs on memory of its own now.
     private func releaseSetup() {
-        steps = nil
+        steps = []
         stack = nil
     }
 

@@ -11,15 +11,18 @@ import LinuxSystem
 
     func bytes(_ contents: some Collection<UInt8>) -> UnsafeRawPointer {
         let block = UnsafeMutableRawPointer.allocate(byteCount: max(contents.count, 1), alignment: 16)
-        for (index, byte) in contents.enumerated() {
-            unsafe block.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
-        }
+        unsafe UnsafeMutableRawBufferPointer(start: block, count: contents.count).copyBytes(from: contents)
         unsafe blocks.append(block)
         return UnsafeRawPointer(block)
     }
 
     func string(_ text: String) -> UnsafePointer<CChar> {
-        unsafe bytes(Array(text.utf8) + [0]).assumingMemoryBound(to: CChar.self)
+        let length = text.utf8.count
+        let block = UnsafeMutableRawPointer.allocate(byteCount: length + 1, alignment: 16)
+        unsafe UnsafeMutableRawBufferPointer(start: block, count: length).copyBytes(from: text.utf8)
+        unsafe block.storeBytes(of: 0, toByteOffset: length, as: UInt8.self)
+        unsafe blocks.append(block)
+        return unsafe UnsafePointer(block.assumingMemoryBound(to: CChar.self))
     }
 
     /// A null-terminated array of strings, as execve wants it.

@@ -16,6 +16,9 @@ enum Slot: Int32 {
     case terminalPeer
     case listener
     case fresh
+
+    /// From here on: user namespaces for idmapped mounts, one for each owner.
+    static let firstIdmap: Int32 = 16
 }
 
 /// A place a step works on: inside an open folder of the child, or from its root.
@@ -48,6 +51,12 @@ enum SentDescriptor: UInt32 {
     private(set) var deeds: [(deed: String, object: String)] = []
 
     init() { unsafe steps.reserveCapacity(256) }
+
+    /// For the child: valid as long as the arena is. Nothing is added afterwards.
+    func list() -> mis_step_list {
+        let table = unsafe steps.withUnsafeBytes { unsafe arena.bytes($0) }
+        return unsafe mis_step_list(steps: table.assumingMemoryBound(to: mis_step.self), count: steps.count)
+    }
 
     @safe mutating func add(
         _ kind: mis_step_kind, deed: String, object: String = "", at place: Place = .host, path: String? = nil,

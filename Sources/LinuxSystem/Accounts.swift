@@ -17,11 +17,50 @@ public struct Account: Equatable, Sendable {
         shell = String(fields[6])
     }
 
-    private static func first(_ matches: (Account) -> Bool) -> Account? {
-        guard let text = try? readText("/etc/passwd", limit: 4 << 20) else { return nil }
-        return text.split(separator: "\n").lazy.compactMap { Account(line: $0) }.first(where: matches)
+    public static func named(_ name: String) -> Account? {
+        let wanted = Array(name.utf8)
+        return first { line, user in
+            line.count > wanted.count && line[line.startIndex + wanted.count] == colon && line.starts(with: wanted)
+        }
     }
 
-    public static func named(_ name: String) -> Account? { first { $0.name == name } }
-    public static func withUser(_ user: UInt32) -> Account? { first { $0.user == user } }
+    public static func withUser(_ user: UInt32) -> Account? { first { _, found in found == user } }
+
+    /// A line is taken apart only when `matches` likes it and its user: every start comes here, and most lines are
+    /// somebody else's.
+    private static func first(_ matches: (_ line: ArraySlice<UInt8>, _ user: UInt32) -> Bool) -> Account? {
+        guard let file = try? FileDescriptor.open("/etc/passwd", O_RDONLY),
+            let bytes = (try? file.readAll(limit: 4 << 20)) ?? nil
+        else { return nil }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+            rest = rest.dropFirst(line.count + 1)
+            if let user = user(of: line), matches(line, user),
+                let account = Account(line: Substring(decoding: line, as: UTF8.self))
+            {
+                return account
+            }
+        }
+        return nil
+    }
+
+    /// The third field.
+    private static func user(of line: ArraySlice<UInt8>) -> UInt32? {
+        var fields = 0
+        var value: UInt64?
+        for byte in line {
+            if byte == colon {
+                fields += 1
+                if fields == 3 { break }
+            } else if fields == 2 {
+                guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+                value = (value ?? 0) * 10 + UInt64(byte - UInt8(ascii: "0"))
+                if value ?? 0 > UInt64(UInt32.max) { return nil }
+            }
+        }
+        return fields == 3 ? value.map(UInt32.init) : nil
+    }
 }
+
+private let colon = UInt8(ascii: ":")

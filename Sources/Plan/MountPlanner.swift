@@ -240,7 +240,9 @@ struct MountPlanner {
     private func canonical(_ path: String) -> String {
         var at = Paths.parent(path)
         while at != "/" {
-            if case .present(let object) = host[at] { return object.canonical + path.dropFirst(at.utf8.count) }
+            if case .present(let object) = host[at] {
+                return object.canonical + String(Substring(path.utf8.dropFirst(at.utf8.count)))
+            }
             at = Paths.parent(at)
         }
         return path

@@ -75,7 +75,7 @@ public enum Planner {
             skipped: tree.skipped)
     }
 
-    private static func chooseTier(
+    static func chooseTier(
         profile: Profile, request: LaunchRequest, machine: Machine, errors: inout [String]
     ) -> Tier {
         let best = machine.tiers.max() ?? .landlock
@@ -105,7 +105,7 @@ public enum Planner {
         }
     }
 
-    private static func chooseIdentity(_ request: LaunchRequest) -> AgentIdentity {
+    static func chooseIdentity(_ request: LaunchRequest) -> AgentIdentity {
         let caller = request.caller
         if !caller.isPrivileged {
             // uid 0 of a user namespace (a rootless container) is an ordinary user: uid 0 outside, never inside.
@@ -130,7 +130,7 @@ public enum Planner {
     static let subordinateBase: UInt32 = 0x7000_0000
     static let subordinateCount: UInt32 = 1 << 22
 
-    private static func capabilitySet(_ names: [String], machine: Machine, errors: inout [String]) -> UInt64 {
+    static func capabilitySet(_ names: [String], machine: Machine, errors: inout [String]) -> UInt64 {
         var set: UInt64 = 0
         for name in names {
             guard let number = CapabilityNames.number(name), number <= machine.lastCapability else {
@@ -149,7 +149,7 @@ public enum Planner {
         }
     }
 
-    private static func resolve(_ limits: Profile.Limits, _ machine: Machine) -> PlannedLimits {
+    static func resolve(_ limits: Profile.Limits, _ machine: Machine) -> PlannedLimits {
         var planned = PlannedLimits()
         planned.memory = limits.memory.map { resolve($0, machine) }
         planned.memoryHigh = limits.memoryHigh.map { resolve($0, machine) }

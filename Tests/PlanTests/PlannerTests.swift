@@ -317,6 +317,36 @@ extension SandboxPlan {
     @Test func normalPathsHaveNoTricks() {
         #expect(Paths.normal("a/./b//c/../d", base: "/x") == "/x/a/b/d")
         #expect(Paths.normal("/../../etc") == "/etc")
+        for (path, normal) in [
+            ("", "/x"), (".", "/x"), ("..", "/"), ("/", "/"), ("//", "/"), ("/a/..", "/"), ("/a/b/..//c/", "/a/c"),
+            ("/...", "/..."), ("/.a/..b", "/.a/..b"), ("../y/é", "/y/é"),
+        ] { #expect(Paths.normal(path, base: "/x") == normal, "\(path)") }
         #expect(Paths.ancestors("/a/b/c") == ["/a", "/a/b"])
+    }
+}
+
+@Suite struct GroundworkTests {
+    @Test(arguments: [0, 1000]) func aPlanStandsOnTheGroundworkThatWasLaidBeforeIt(user: UInt32) throws {
+        var world = World(user: user)
+        world.profile.network.mode = .host
+        world.profile.process.capabilities = ["CAP_NET_RAW"]
+        world.profile.limits.pids = 7
+        let ground = try #require(
+            Planner.groundwork(profile: world.profile, request: world.request, machine: world.machine))
+        let plan = try Planner.plan(
+            profile: world.profile, request: world.request, machine: world.machine, host: world.host)
+        #expect(plan.groundwork == ground)
+        #expect(ground.network == .host && ground.capabilities == 1 << 13 && ground.limits.pids == 7)
+        #expect(ground.identity.kind == (user == 0 ? .subordinate : .ordinary))
+    }
+
+    /// Nothing is begun for a request whose plan will be refused, where that can be told already.
+    @Test func withoutAPlanThereIsNoGroundwork() {
+        var world = World()
+        world.profile.process.capabilities = ["CAP_FLY"]
+        #expect(Planner.groundwork(profile: world.profile, request: world.request, machine: world.machine) == nil)
+        world = World()
+        world.machine.tiers = []
+        #expect(Planner.groundwork(profile: world.profile, request: world.request, machine: world.machine) == nil)
     }
 }

@@ -9,22 +9,25 @@
 #include "init_protocol.h"
 #include "steps.h"
 
-struct mis_setup {
+struct mis_step_list {
     const struct mis_step *_Nullable steps;
     size_t count;
-    int32_t descriptor_socket; /* where mis_step_send sends */
-    int32_t gate;              /* mis_step_wait waits for it to become non-zero (a futex) */
+};
+
+struct mis_setup {
+    struct mis_step_list first, second;
+    int32_t descriptor_socket; /* where mis_step_send sends and mis_step_receive receives */
+    int32_t more;              /* mis_step_more waits for it to become non-zero (a futex) */
+    int32_t gate;              /* mis_step_wait waits for it in the same way */
     struct mis_setup_report report;
 };
 
-/* Clones the set-up child. `stack` is memory of `stack_size` bytes, kept until the child executed or ended.
- * `cgroup`: a cgroup v2 directory to be born in, or -1. Returns the pid, or -errno; `pidfd` is set. */
-int mis_clone_setup(struct mis_setup *_Nonnull setup, uint64_t namespaces, int cgroup, void *_Nonnull stack,
-                    size_t stack_size, int *_Nonnull pidfd);
-
 enum { mis_gate_closed = 0, mis_gate_open = 1, mis_gate_abandoned = 2 };
 
-/* Lets the child go on from mis_step_wait, or end there. */
+/* Gives the child its second list, for which it waits at mis_step_more. */
+void mis_go_on(struct mis_setup *_Nonnull setup, struct mis_step_list second);
+
+/* Lets the child go on from mis_step_wait; or, when abandoned, end at the next place where it waits. */
 void mis_set_gate(struct mis_setup *_Nonnull setup, int32_t state);
 
 /* Makes a process that only waits, in a new user namespace, so that its map can be written and the namespace be
@@ -47,10 +50,14 @@ struct mis_guard {
 /* Setters, because Swift cannot write atomics or arrays of a C structure. The last two return 0 when the path does
  * not fit. */
 void mis_guard_disarm(struct mis_guard *_Nonnull guard);
-void mis_guard_set_agent(struct mis_guard *_Nonnull guard, int pidfd);
 void mis_guard_set_kill_file(struct mis_guard *_Nonnull guard, int fd);
 int mis_guard_add_cgroup(struct mis_guard *_Nonnull guard, const char *_Nonnull path);
 int mis_guard_set_runtime(struct mis_guard *_Nonnull guard, const char *_Nonnull path);
+
+/* Clones the set-up child; its pidfd is in `guard->agent` then. `stack` is memory of `stack_size` bytes, kept until the
+ * child executed or ended. `cgroup`: a cgroup v2 directory to be born in, or -1. Returns the pid, or -errno. */
+int mis_clone_setup(struct mis_setup *_Nonnull setup, uint64_t namespaces, int cgroup, void *_Nonnull stack,
+                    size_t stack_size, struct mis_guard *_Nonnull guard);
 
 /* Starts the guardian. Returns its pid, or -errno; `pidfd` is set. */
 int mis_clone_guardian(struct mis_guard *_Nonnull guard, void *_Nonnull stack, size_t stack_size, int *_Nonnull pidfd);

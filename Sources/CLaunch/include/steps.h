@@ -3,7 +3,8 @@
  *
  * The launcher decides everything and writes it down here; the child only obeys, in order, with raw system calls,
  * and stops at the first failure. Nothing is allocated, looked up or decided in the child. All pointers refer to
- * memory the launcher keeps until the child has executed the init.
+ * memory the launcher keeps until the child has executed the init. The steps come as two lists: what every sandbox
+ * begins with, and, while the child is at that, what the plan adds.
  */
 #ifndef MIS_STEPS_H
 #define MIS_STEPS_H
@@ -25,7 +26,7 @@ enum mis_step_kind {
     mis_step_symlink = 11,          /* place/path; text: where it points */
     mis_step_mount_attributes = 12, /* place/path; attributes; recursive by flag */
     mis_step_pivot = 13,            /* slot: becomes the root; the old root is gone afterwards */
-    mis_step_unmount = 14,          /* place/path, detached */
+    mis_step_receive = 14,          /* a descriptor the launcher sent over the socket -> slot `number` */
     mis_step_hostname = 15,         /* text */
     mis_step_loopback = 16,         /* lo goes up */
     mis_step_limit = 17,            /* number: RLIMIT_*; value: soft and hard */
@@ -53,6 +54,7 @@ enum mis_step_kind {
     mis_step_wait = 39,              /* until the launcher has everything else in place */
     mis_step_open = 40,              /* place/path -> slot, O_PATH */
     mis_step_execute = 41,           /* the init; data: struct mis_execution */
+    mis_step_more = 42,              /* waits for the second list, and goes on with it */
 };
 
 enum mis_step_flags {
@@ -60,11 +62,10 @@ enum mis_step_flags {
     mis_flag_may_be_absent = 2,  /* ENOENT is not a failure */
     mis_flag_check_identity = 4, /* the source must be the very object the plan saw */
     mis_flag_listener = 8,       /* seccomp: with a notification descriptor */
-    mis_flag_keep = 16,          /* bind: keep the attached mount's descriptor in slot */
 };
 
 /* `place`/`source` of a step: a slot's number, or the calling process's root. */
-enum { mis_place_host = -1, mis_slot_count = 32 };
+enum { mis_place_host = -1, mis_slot_count = 64 };
 
 struct mis_step {
     uint32_t kind;
@@ -78,7 +79,7 @@ struct mis_step {
     size_t data_length;
     uint64_t number, value;
     uint64_t attributes;   /* MOUNT_ATTR_* to set */
-    int32_t idmap;         /* user namespace of an idmapped mount, or -1 */
+    int32_t idmap;         /* slot of the user namespace of an idmapped mount, or -1 */
     uint32_t device_major; /* identity of a source, as statx gives it */
     uint32_t device_minor;
     uint64_t inode;
@@ -100,7 +101,7 @@ struct mis_execution {
 
 /* Written by the child, read by the launcher; shared memory, because the child is made with CLONE_VM. */
 struct mis_setup_report {
-    int32_t step;  /* index of the step that failed, or -1 */
+    int32_t step;  /* index of the step that failed, counted over both lists, or -1 */
     int32_t error; /* its errno */
     int32_t call;  /* the system call inside the step that failed */
 };

@@ -80,11 +80,12 @@ int clinux_pidfd_send_signal(int pidfd, int signal);
 int clinux_memfd_create(const char *_Nonnull name, unsigned flags);
 int clinux_statx(int directory, const char *_Nonnull path, int flags, struct statx *_Nonnull result);
 int clinux_landlock_abi(void);
-int clinux_mount_set_attributes(int directory, const char *_Nonnull path, unsigned flags, uint64_t set);
 int clinux_ioctl_int(int fd, unsigned long request, int value);
 int clinux_ioctl_pointer(int fd, unsigned long request, void *_Nullable pointer);
 int clinux_getdents(int fd, void *_Nonnull buffer, size_t size);
 int clinux_rename_no_replace(int from_directory, const char *_Nonnull from, int to_directory, const char *_Nonnull to);
+/* Sends one message with a descriptor; 0, or -1. */
+int clinux_send_descriptor(int socket, const void *_Nonnull buffer, size_t size, int fd);
 /* Receives one message and at most one descriptor (-1: none came). Returns the message's length. */
 ssize_t clinux_receive_descriptor(int socket, void *_Nonnull buffer, size_t size, int *_Nonnull fd);
 /* waitid(P_PIDFD, ..., WEXITED): the pid, 0 when it still runs (`flags` WNOHANG), or -1. */

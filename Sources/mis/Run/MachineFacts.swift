@@ -5,12 +5,14 @@ import Profile
 extension Machine {
     /// The running machine, as the planner wants it described.
     init(_ support: KernelSupport) {
-        let tiers = support.tiers
         self.init(
-            tiers: tiers.filter(\.isAvailable).map(\.tier), landlockABI: support.landlockABI, memory: support.memory,
-            processors: support.processors, lastCapability: support.lastCapability,
-            missing: Dictionary(
-                tiers.compactMap { entry in entry.answer.reason.map { (entry.tier, $0) } },
-                uniquingKeysWith: { first, _ in first }))
+            tiers: [], landlockABI: support.landlockABI, memory: support.memory, processors: support.processors,
+            lastCapability: support.lastCapability)
+        for entry in support.tiers {
+            switch entry.answer.reason {
+            case let reason?: missing[entry.tier] = reason
+            case nil: tiers.append(entry.tier)
+            }
+        }
     }
 }

@@ -1,3 +1,4 @@
+import Cgroup
 import HostView
 import KernelSupport
 import LinuxSystem
@@ -10,6 +11,8 @@ struct RunSetup {
     let plan: SandboxPlan
     let state: StateFolder
     let support: KernelSupport
+    /// What was made meanwhile, or why it could not be; nil in a dry run.
+    let headStart: Result<HeadStart, SetupProblem>?
 
     /// Every mistake at once, a sentence each.
     struct Refusal: Error {
@@ -49,23 +52,63 @@ struct RunSetup {
         if options.profile.contains("/") { request.profileFile = Paths.normal(options.profile, base: current) }
         if !mistakes.isEmpty { throw Refusal(sentences: mistakes) }
 
-        support = KernelSupport.probe()
+        let support = KernelSupport.probe()
         let machine = Machine(support)
+        // While the sandbox's first process makes its namespaces, the host is looked at and the rest planned.
         let tier = machine.tiers.max() ?? .landlock
+        let ground = options.dryRun ? nil : Planner.groundwork(profile: profile, request: request, machine: machine)
+        let headStart = ground.map {
+            Self.begin($0, tier: tier, reasoning: profile.streams.reasoning, cgroups: support.cgroup.hierarchy)
+        }
+        self.support = support
+        do throws(Refusal) {
+            plan = try Self.decide(profile, request, machine, tier: tier)
+            state = try Self.stateFolder(options, request.caller, current)
+        } catch {
+            try? headStart?.get().abandon()
+            throw error
+        }
+        self.headStart = headStart
+    }
+
+    private static func begin(
+        _ ground: Groundwork, tier: Tier, reasoning: Bool, cgroups: CgroupHierarchy?
+    ) -> Result<HeadStart, SetupProblem> {
+        Result { () throws(SetupProblem) in
+            let begun = try HeadStart(ground, tier: tier, reasoning: reasoning, cgroups: cgroups)
+            do throws(SetupProblem) {
+                // In tier bpf the kernel has to know the sandbox first.
+                if tier < .bpf { try begun.begin() }
+            } catch {
+                begun.abandon()
+                throw error
+            }
+            return begun
+        }
+    }
+
+    private static func decide(
+        _ profile: Profile, _ request: LaunchRequest, _ machine: Machine, tier: Tier
+    ) throws(Refusal) -> SandboxPlan {
         do {
-            let home = request.caller.isPrivileged ? request.caller.account?.home ?? caller.home : caller.home
+            let caller = request.caller
+            let home = caller.isPrivileged ? caller.account?.home ?? caller.home : caller.home
             let host = try HostView.gather(profile: profile, request: request, home: home, tier: tier)
             var plan = try Planner.plan(profile: profile, request: request, machine: machine, host: host)
             plan.leaveOutForeignFileSystems()
-            self.plan = plan
+            return plan
         } catch let error as PlanErrors {
             throw Refusal(sentences: error.sentences)
         } catch {
             throw Refusal(sentences: ["looking at the mounts of this machine: \(error)"])
         }
+    }
+
+    private static func stateFolder(
+        _ options: RunArguments, _ caller: Invoker, _ current: String
+    ) throws(Refusal) -> StateFolder {
         do {
-            state = try StateFolder(
-                caller: request.caller, record: options.record.map { Paths.normal($0, base: current) })
+            return try StateFolder(caller: caller, record: options.record.map { Paths.normal($0, base: current) })
         } catch {
             throw Refusal(sentences: [error.description])
         }

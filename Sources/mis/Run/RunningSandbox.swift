@@ -7,8 +7,9 @@ import Supervise
 
 /// The order in which a sandbox comes up, and goes.
 ///
-/// Cgroup first; then the record, the guardian and the tier's machinery; only then the clone. Whatever fails on the way
-/// throws, and what was made so far goes with its owners.
+/// The guardian and the cgroup are there already, and the sandbox's first process is at its namespaces (``HeadStart``). It
+/// gets its plan; meanwhile come the record and the supervisor with the tier's machinery, and only then may the agent
+/// start. Whatever fails on the way throws, and what was made so far goes.
 final class RunningSandbox {
     /// What is not enforced, all told: by the tier and by the machine's cgroups.
     let unenforced: [String]
@@ -21,52 +22,42 @@ final class RunningSandbox {
     init(
         setup: RunSetup, identifier: SessionIdentifier, signals: consuming SignalSource, options: RunArguments
     ) throws(SetupProblem) {
+        guard let headStart = setup.headStart else { throw SetupProblem("a dry run starts nothing") }
+        let begun = try headStart.get()
         plan = setup.plan
-        let detection = CgroupHierarchy.detect()
-        let name = CgroupName.new()
-        do throws(LaunchFailure) { guardian = try Guardian() } catch { throw SetupProblem(error.error) }
-        // Before they are made: whoever kills us in between leaves nothing.
-        guardian.watch(cgroups: detection.hierarchy?.places(of: name) ?? [])
-        let placed = try Self.makeCgroup(plan, name, detection)
-        cgroup = placed.cgroup
-        var gaps = plan.unenforced + placed.unenforced
+        guardian = begun.guardian
+        cgroup = begun.cgroup
+        var gaps = plan.unenforced + begun.unenforced
         do throws(SetupProblem) {
             try Self.accept(gaps, plan)
-            guardian.watch(killFile: cgroup?.killFile)
-            let start = try Self.start(plan, cgroup: cgroup, guardian: guardian)
-            do throws(SetupProblem) {
-                // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
-                let alarm = try SetupProblem.from { () throws(SystemError) in try RecordAlarm() }
-                recorder = try Self.startRecord(setup, identifier, alarm)
-                let supervisor = try Self.prepare(
-                    start, plan, cgroup: cgroup, recorder: recorder, alarm: alarm, guardian: guardian, signals: signals)
-                gaps += supervisor.unenforced
-                try Self.accept(gaps, plan)
-                unenforced = gaps
-                do throws(Errno) {
-                    thread = try SupervisorThread(supervisor, serving: start.process, recorder: recorder)
-                } catch {
-                    throw SetupProblem(error.doing("starting the supervisor's thread"))
-                }
+            let process = try begun.launch(plan)
+            // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
+            let alarm = try SetupProblem.from { () throws(SystemError) in try RecordAlarm() }
+            recorder = try Self.startRecord(setup, identifier, alarm)
+            let supervisor = try Self.prepare(begun, plan, recorder: recorder, alarm: alarm, signals: signals)
+            gaps += supervisor.unenforced
+            try Self.accept(gaps, plan)
+            unenforced = gaps
+            do throws(Errno) {
+                thread = try SupervisorThread(supervisor, serving: process, recorder: recorder)
             } catch {
-                start.process.abandon()
-                throw error
+                throw SetupProblem(error.doing("starting the supervisor's thread"))
             }
             if !options.quiet { Messages.say(Self.announcement(plan, unenforced, recorder)) }
         } catch {
-            Self.remove(placed.cgroup)
+            begun.abandon()
             throw error
         }
         if options.verbose { Messages.say(Self.details(plan)) }
         // While the sandbox comes up: what dead launchers left.
-        if let hierarchy = detection.hierarchy { _ = StaleCgroups.collect(in: hierarchy) }
+        if let hierarchy = setup.support.cgroup.hierarchy { _ = StaleCgroups.collect(in: hierarchy) }
     }
 
     /// Serves the record until the sandbox is gone.
     func finish() throws(SetupProblem) -> SandboxOutcome {
         recorder.run()
         guard var outcome = thread.join() else { throw SetupProblem("the supervisor ended without a result") }
-        Self.remove(cgroup)
+        HeadStart.remove(cgroup)
         guardian.disarm()
         recorder.append(.outcome, .alert) { writer in
             writer.member("event", "end")
@@ -77,29 +68,6 @@ final class RunningSandbox {
         }
         outcome.lostEvents = recorder.finish().lost
         return outcome
-    }
-
-    private static func remove(_ cgroup: SandboxCgroup?) {
-        guard let cgroup else { return }
-        do { try cgroup.remove() } catch { Messages.say("\(error)") }
-    }
-
-    private static func makeCgroup(
-        _ plan: SandboxPlan, _ name: CgroupName, _ detection: CgroupDetection
-    ) throws(SetupProblem) -> (cgroup: SandboxCgroup?, unenforced: [String]) {
-        let limits = CgroupLimits(
-            memory: plan.limits.memory, memoryHigh: plan.limits.memoryHigh, cpuPercent: plan.limits.cpuPercent,
-            cpuWeight: plan.limits.cpuWeight, processes: plan.limits.pids, ioWeight: plan.limits.ioWeight)
-        guard let hierarchy = detection.hierarchy else {
-            return (nil, limits.unenforced(because: "no cgroup can be made here").map(\.description))
-        }
-        do {
-            let cgroup = try SandboxCgroup.create(name: name, limits: limits, in: hierarchy)
-            return (cgroup, cgroup.unenforced.map(\.description))
-        } catch {
-            guard [EACCES, EPERM, EROFS].contains(error.errno.code) else { throw SetupProblem(error) }
-            return (nil, limits.unenforced(because: "\(error)").map(\.description))
-        }
     }
 
     private static func startRecord(
@@ -134,34 +102,6 @@ final class RunningSandbox {
         }
     }
 
-    /// A cloned sandbox whose agent has not started, and what it was given.
-    private struct Start {
-        var process: SandboxedProcess
-        var permissions: PermissionGroup?
-        var reasoning: ReasoningPipe?
-    }
-
-    private static func start(
-        _ plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian
-    ) throws(SetupProblem) -> Start {
-        do {
-            let permissions = plan.tier == .fanotify ? try PermissionGroup() : nil
-            let reasoning = plan.streams.reasoning ? try ReasoningPipe() : nil
-            let process = try Launcher.launch(
-                plan, cgroup: CgroupEntrance(directory: cgroup?.cloneInto, tasks: cgroup?.joins ?? []),
-                fanotify: permissions?.descriptor, reasoning: reasoning?.writer, guardian: guardian)
-            return Start(process: process, permissions: permissions, reasoning: reasoning)
-        } catch let error as SystemError {
-            throw SetupProblem(error)
-        } catch let error as LaunchFailure {
-            var problem = SetupProblem(error.error)
-            problem.sentences = [FailureText.explain(error)]
-            throw problem
-        } catch {
-            throw SetupProblem("\(error)")
-        }
-    }
-
     /// Throws when something is not enforced and the profile wants all or nothing.
     private static func accept(_ unenforced: [String], _ plan: SandboxPlan) throws(SetupProblem) {
         guard plan.gaps == .refuse, !unenforced.isEmpty else { return }
@@ -170,13 +110,13 @@ final class RunningSandbox {
     }
 
     private static func prepare(
-        _ start: Start, _ plan: SandboxPlan, cgroup: SandboxCgroup?, recorder: SessionRecorder, alarm: RecordAlarm,
-        guardian: Guardian, signals: consuming SignalSource
+        _ begun: HeadStart, _ plan: SandboxPlan, recorder: SessionRecorder, alarm: RecordAlarm,
+        signals: consuming SignalSource
     ) throws(SetupProblem) -> Supervisor {
         do {
             return try Supervisor(
-                plan: plan, cgroup: cgroup, guardian: guardian, recorder: recorder, alarm: alarm,
-                signals: signals, permissions: start.permissions, reasoning: start.reasoning?.takeReader())
+                plan: plan, cgroup: begun.cgroup, guardian: begun.guardian, recorder: recorder, alarm: alarm,
+                signals: signals, permissions: begun.permissions, reasoning: begun.reasoning?.takeReader())
         } catch {
             throw SetupProblem(error)
         }
@@ -197,25 +137,4 @@ final class RunningSandbox {
         if !unenforced.isEmpty { line += "; not enforced: " + unenforced.joined(separator: "; ") }
         return line
     }
-}
-
-/// The pipe of the agent's reasoning; our writing end closes when this goes.
-private final class ReasoningPipe {
-    private var reader: FileDescriptor?
-    private let writing: FileDescriptor
-
-    init() throws(SystemError) {
-        var ends: [Int32] = [-1, -1]
-        do {
-            try kernel { unsafe clinux_pipe(&ends) }
-        } catch {
-            throw error.doing("making the reasoning pipe")
-        }
-        reader = FileDescriptor(owning: ends[0])
-        writing = FileDescriptor(owning: ends[1])
-    }
-
-    var writer: Int32 { writing.number }
-
-    func takeReader() -> FileDescriptor? { reader.take() }
 }
