@@ -34,6 +34,9 @@ let package = Package(
         // The threat policy: its keys, hashed by what the kernel's programs are made of too (bpf/policy_key.h).
         .target(name: "CPolicyKey", cSettings: strictC),
         .target(name: "ThreatPolicy", dependencies: ["CPolicyKey", "CSodium"], swiftSettings: strict),
+        .target(
+            name: "PolicyFiles", dependencies: ["ThreatPolicy", "Profile", "JSONText", "LinuxSystem"],
+            swiftSettings: strict),
 
         // Leaves.
         .target(name: "JSONText", swiftSettings: strict),
@@ -73,7 +76,7 @@ let package = Package(
             name: "mis",
             dependencies: [
                 "Profile", "KernelSupport", "Plan", "HostView", "Cgroup", "Launch", "Enforce", "Supervise", "Record",
-                "JSONText", "LinuxSystem",
+                "JSONText", "LinuxSystem", "ThreatPolicy", "PolicyFiles", "Seccomp",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -105,7 +108,7 @@ let package = Package(
         .testTarget(name: "ArbiterTests", dependencies: ["Arbiter", "CBpf"], swiftSettings: tests),
         .testTarget(name: "CommandTests", dependencies: ["mis"], swiftSettings: tests),
         .testTarget(
-            name: "ThreatPolicyTests", dependencies: ["ThreatPolicy", "CPolicyKey"],
+            name: "ThreatPolicyTests", dependencies: ["ThreatPolicy", "PolicyFiles", "CPolicyKey"],
             exclude: ["vectors/make_vectors.py"],
             resources: [.embedInCode("vectors/policy_keys.tsv")], swiftSettings: tests),
 

@@ -2,13 +2,13 @@
 ///
 /// Names are canonical dotted paths (`limits.memory`), however the document wrote them: under a header, as a dotted
 /// key or in an inline table. A part that is no bare key keeps its quotes, so that it equals no name of ours.
-struct Document: Equatable {
-    struct Position: Equatable, Sendable {
-        var line: Int
-        var column: Int
+package struct Document: Equatable {
+    package struct Position: Equatable, Sendable {
+        package var line: Int
+        package var column: Int
     }
 
-    enum Value: Equatable {
+    package enum Value: Equatable {
         case string(String)
         case integer(Int64)
         case float(Double)
@@ -22,7 +22,7 @@ struct Document: Equatable {
         case invalid
 
         /// What it is, for messages.
-        var kind: String {
+        package var kind: String {
             switch self {
             case .string: "a string"
             case .integer: "a whole number"
@@ -36,32 +36,32 @@ struct Document: Equatable {
         }
     }
 
-    struct Element: Equatable {
-        var value: Value
-        var position: Position
+    package struct Element: Equatable {
+        package var value: Value
+        package var position: Position
     }
 
-    struct Entry: Equatable {
-        var name: String
-        var position: Position
-        var value: Value
-        var valuePosition: Position
+    package struct Entry: Equatable {
+        package var name: String
+        package var position: Position
+        package var value: Value
+        package var valuePosition: Position
     }
 
     /// `[name]`, `[[name]]` or `name = { ... }`.
-    struct Header: Equatable {
-        var name: String
-        var position: Position
-        var isArrayElement: Bool
+    package struct Header: Equatable {
+        package var name: String
+        package var position: Position
+        package var isArrayElement: Bool
     }
 
-    struct Mistake: Equatable {
-        var position: Position
-        var found: String
-        var remedy: String
+    package struct Mistake: Equatable {
+        package var position: Position
+        package var found: String
+        package var remedy: String
     }
 
-    var entries: [Entry] = []
-    var headers: [Header] = []
-    var mistakes: [Mistake] = []
+    package var entries: [Entry] = []
+    package var headers: [Header] = []
+    package var mistakes: [Mistake] = []
 }

@@ -7,7 +7,7 @@
 /// a fifth of a millisecond at every start. The tests hold this reader against TOMLKit.
 ///
 /// Bytes outside ASCII are passed on as they are: the caller has checked that the text is UTF-8.
-struct DocumentScanner {
+package struct DocumentScanner {
     private let bytes: [UInt8]
     private var index = 0
     private var line = 1
@@ -32,7 +32,7 @@ struct DocumentScanner {
     private init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     /// Reads a whole document. Never fails: what is wrong is in `mistakes`, and the rest is read on.
-    static func scan(_ bytes: [UInt8]) -> Document {
+    package static func scan(_ bytes: [UInt8]) -> Document {
         var scanner = DocumentScanner(bytes)
         scanner.scanDocument()
         return scanner.document

@@ -65,7 +65,8 @@ public struct BundleHeader: Equatable, Sendable {
     static let fileBytesOffset = 80
 
     var filterOffset: Int { Self.size }
-    var filterBytes: Int { 1 << (Int(bitsLog2) - 3) }
+    /// Bytes of the filter.
+    public var filterBytes: Int { 1 << (Int(bitsLog2) - 3) }
     var keysOffset: Int { filterOffset + filterBytes }
     var recordsOffset: Int { keysOffset + 16 * entries }
     var textOffset: Int { recordsOffset + BundleRecord.size * entries }
@@ -147,6 +148,14 @@ public struct BundleHeader: Equatable, Sendable {
         guard fileBytes == bytes.count else { throw .field("sizes of the parts") }
         // One bundle, one text: what a later version may use must be zero now.
         guard encoded() == bytes.bytes(0..<Self.signedSize) else { throw .field("unused fields") }
+    }
+
+    /// Kind and serial as the first bytes of a file say, which nobody has verified.
+    public static func peek(_ head: [UInt8]) -> (kind: BundleKind, serial: UInt64)? {
+        guard head.count >= 24, head.starts(with: magic) else { return nil }
+        let bytes = PolicyBytes(head)
+        guard let kind = BundleKind(rawValue: bytes.load(12)) else { return nil }
+        return (kind, bytes.load(16))
     }
 
     init(

@@ -50,7 +50,7 @@
 }
 
 extension Array where Element == UInt8 {
-    init(copying span: borrowing Span<UInt8>) {
+    package init(copying span: borrowing Span<UInt8>) {
         self.init()
         reserveCapacity(span.count)
         for index in span.indices { append(span[index]) }

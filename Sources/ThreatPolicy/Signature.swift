@@ -82,6 +82,11 @@ public enum PolicySignature {
         return digest
     }
 
+    /// A number drawn by a text, the same each time: for shares.
+    public static func draw(_ text: [UInt8]) -> UInt64 {
+        digest(text.span).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     static func digest(_ bytes: borrowing Span<UInt8>) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         unsafe bytes.withUnsafeBufferPointer {

@@ -5,6 +5,6 @@ struct Mis: ParsableCommand {
         commandName: "mis",
         abstract: "Runs an AI agent, or any job, in a space of its own.",
         version: Version.text,
-        subcommands: [RunCommand.self, DoctorCommand.self, ProfileCommand.self]
+        subcommands: [RunCommand.self, DoctorCommand.self, ProfileCommand.self, PolicyCommand.self]
     )
 }

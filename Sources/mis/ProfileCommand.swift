@@ -76,7 +76,7 @@ struct ProfileCommand: ParsableCommand {
     }
 
     /// Loads, or says everything that is wrong.
-    private static func load(_ name: String) throws -> LoadedProfile {
+    static func load(_ name: String) throws -> LoadedProfile {
         let (sources, variables) = surroundings()
         do {
             return try ProfileLoader(sources: sources, variables: variables).load(name)
