@@ -66,11 +66,15 @@ let package = Package(
             name: "Launch",
             dependencies: ["Plan", "HostView", "CLaunch", "CInitImage", "LinuxSystem", "Seccomp"],
             swiftSettings: strict),
-        .target(name: "Enforce", dependencies: ["Profile", "LinuxSystem"], swiftSettings: strict),
+        .target(
+            name: "Enforce", dependencies: ["Profile", "LinuxSystem", "ThreatPolicy", "CSodium"], swiftSettings: strict),
         .target(name: "Record", dependencies: ["JSONText", "LinuxSystem", "CSodium"], swiftSettings: strict),
         .target(
             name: "Supervise",
-            dependencies: ["Launch", "Enforce", "Record", "Cgroup", "Plan", "Profile", "LinuxSystem", "Seccomp"],
+            dependencies: [
+                "Launch", "Enforce", "Record", "Cgroup", "Plan", "Profile", "LinuxSystem", "Seccomp", "PolicyFiles",
+                "ThreatPolicy",
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "mis",

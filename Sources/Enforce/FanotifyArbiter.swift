@@ -39,18 +39,32 @@ public import LinuxSystem
 public final class FanotifyArbiter {
     /// To be polled for input.
     public var descriptor: Int32 { group.number }
-    public private(set) var counts = VerdictCounts()
+    public internal(set) var counts = VerdictCounts()
     /// Ignore marks that were set.
     public private(set) var settled: UInt64 = 0
     /// Whether an allowed execution may be settled. Off where something judges what a program contains.
     public var settlesExecution = true
 
-    private let group: FileDescriptor
+    /// The threat policy; `nil`: there is none.
+    public var judge: PolicyJudge? {
+        didSet {
+            judge?.onChange = { [unowned self] in policyChanged() }
+            policyChanged()
+        }
+    }
+    /// Events that wait for a digest. Above ``waitingLimit`` no more are taken from the kernel, which makes their threads
+    /// wait there instead: the owner of the loop must not poll then.
+    var waiting: [ContentDigests.Content: [WaitingOpen]] = [:]
+    var waitingCount = 0
+    static let waitingLimit = 256
+    var digests: ContentDigests?
+
+    let group: FileDescriptor
     private let decider: any PathDecider
-    private let gate: ViolationGate
+    let gate: ViolationGate
     private var denied: [ObjectIdentity: Int32]
     private let names: (any TakenNames)?
-    private let events: OpenedEvents
+    let events: OpenedEvents
     private var canSettle = true
 
     /// Events answered per call of ``handle()`` at most, so that a flood of opens starves nothing else.
@@ -75,7 +89,7 @@ public final class FanotifyArbiter {
     /// Answers what is waiting, and never waits itself.
     public func handle() {
         var left = Self.batch
-        while left > 0 {
+        while left > 0, waitingCount < Self.waitingLimit {
             switch events.next() {
             case .event:
                 left -= 1
@@ -128,7 +142,19 @@ public final class FanotifyArbiter {
             gate.enforcementLost("the kernel lost permission events")
             return
         }
-        let answer = decide()
+        var answer = decide()
+        var policyDenial: PolicyJudge.Denial?
+        if let judge, case .allow(_, let isTraced) = answer {
+            switch judgeByPolicy(judge) {
+            case .nothing: break
+            case .later: return
+            case .denied(let denial):
+                policyDenial = denial
+                answer = .deny(operation: isExecution ? "execute" : "open", .undecidable("the threat policy says so"))
+            case .undecidable(let why): answer = .deny(operation: isExecution ? "execute" : "open", .undecidable(why))
+            case .excused: answer = .allow(isSettled: false, isTraced: isTraced)
+            }
+        }
         let isAllowed = if case .allow = answer { true } else { false }
         // First of all: somebody waits. ENOENT means the asking thread was killed meanwhile.
         if let error = events.answer(allow: isAllowed), error.code != ENOENT {
@@ -140,13 +166,19 @@ public final class FanotifyArbiter {
             if isSettled { settle() }
         case .deny(let operation, let refusal):
             counts.deny += 1
-            report(operation, refusal)
+            if let policyDenial, let judge {
+                events.withPath {
+                    report(policyDenial, judge, operation, [UInt8](copying: $0), thread: events.thread)
+                }
+            } else {
+                report(operation, refusal)
+            }
         }
         close(event)
     }
 
-    private var isExecution: Bool { events.mask & UInt64(FAN_OPEN_EXEC_PERM) != 0 }
-    private var kind: mode_t { events.kind }
+    var isExecution: Bool { events.mask & UInt64(FAN_OPEN_EXEC_PERM) != 0 }
+    var kind: mode_t { events.kind }
 
     private func decide() -> Answer {
         let operation: StaticString = isExecution ? "execute" : "open"

@@ -56,8 +56,16 @@ import LinuxSystem
         unsafe body(UnsafeBufferPointer(start: clinux_opened_path(opened), count: Int(opened.pointee.length)).span)
     }
 
-    func answer(allow: Bool) -> Errno? {
+    func answer(allow: Bool) -> Errno? { answer(event, allow: allow) }
+
+    /// Answers an event that was kept.
+    func answer(_ event: Int32, allow: Bool) -> Errno? {
         clinux_answer_opened(group, event, allow ? 1 : 0) == 0 ? nil : Errno(errno)
+    }
+
+    /// The kernel asks again about all inodes it was told to ignore.
+    func forgetIgnored() -> Errno? {
+        fanotify_mark(group, UInt32(FAN_MARK_FLUSH), 0, AT_FDCWD, nil) == 0 ? nil : Errno(errno)
     }
 
     /// The kernel asks no more about the inode, for these kinds of events.

@@ -10,6 +10,10 @@ public struct Violation: Sendable, Equatable {
         case watch
         /// A change that a read-only or masking mount refuses, told by ``SystemCallObserver``.
         case mount
+        /// The threat policy: a hit of the filter of critical threats.
+        case hotfix
+        /// The threat policy: a known threat.
+        case base
     }
 
     /// `open`, `write`, `execute`, `create`, `rename`, or the name of a system call.
@@ -28,10 +32,13 @@ public struct Violation: Sendable, Equatable {
     public var countsTowardsLevel: Bool
     /// Whether the place exists, where only a path was seen; `nil`: not looked at, or it cannot be told.
     public var objectExists: Bool?
+    /// What would allow it, where the layer knows better than its rule tells.
+    public var remedy: String?
 
     public init(
         operation: String, object: [UInt8], rule: RuleReference, layer: Layer, pid: Int32 = 0, program: [UInt8]? = nil,
-        count: UInt64 = 1, countsTowardsLevel: Bool = true, objectExists: Bool? = nil
+        count: UInt64 = 1, countsTowardsLevel: Bool = true, objectExists: Bool? = nil,
+        remedy: String? = nil
     ) {
         self.operation = operation
         self.object = object
@@ -42,6 +49,7 @@ public struct Violation: Sendable, Equatable {
         self.count = count
         self.countsTowardsLevel = countsTowardsLevel
         self.objectExists = objectExists
+        self.remedy = remedy
     }
 }
 

@@ -70,6 +70,7 @@ public enum Planner {
             watchdogMemory: profile.watchdog.memory.map { resolve($0, machine) },
             escalation: profile.escalation,
             streams: profile.streams,
+            policy: profile.policy,
             gaps: profile.enforcement.gaps,
             unenforced: unenforced,
             skipped: tree.skipped)

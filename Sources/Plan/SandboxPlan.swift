@@ -47,6 +47,7 @@ public struct SandboxPlan: Sendable, Equatable {
     public var watchdogMemory: UInt64?
     public var escalation: Profile.Escalation
     public var streams: Profile.Streams
+    public var policy: Profile.Policy
     public var gaps: Profile.Enforcement.Gaps
     /// What the tier cannot enforce, one sentence each, naming the rule.
     public var unenforced: [String]

@@ -13,6 +13,7 @@ public struct Profile: Sendable, Equatable {
     public var watchdog = Watchdog()
     public var escalation = Escalation()
     public var streams = Streams()
+    public var policy = Policy()
 
     public init(name: String, description: String = "") {
         self.name = name
@@ -132,6 +133,18 @@ extension Profile {
         public var kill = 15
         /// Milliseconds.
         public var windowMilliseconds = 60000
+
+        public init() {}
+    }
+
+    /// `[policy]`: what of the machine's threat policy holds.
+    public struct Policy: Sendable, Equatable {
+        public var bundles = Bundles.all
+
+        /// Bundles that are enforced; the whitelist goes with them.
+        public enum Bundles: String, Sendable, CaseIterable {
+            case all, base, hotfix, none
+        }
 
         public init() {}
     }

@@ -168,6 +168,8 @@ struct ProfileChecker {
         case .networkMode: choice(entry, Profile.Network.Mode.allCases) { $0.draft.profile.network.mode = $1 }
         case .onFailure:
             choice(entry, Profile.Streams.OnFailure.allCases) { $0.draft.profile.streams.onFailure = $1 }
+        case .policyBundles:
+            choice(entry, Profile.Policy.Bundles.allCases) { $0.draft.profile.policy.bundles = $1 }
         case .nested: boolean(entry) { $0.draft.profile.process.nested = $1 }
         case .trace: boolean(entry) { $0.draft.profile.streams.trace = $1 }
         case .reasoning: boolean(entry) { $0.draft.profile.streams.reasoning = $1 }

@@ -10,8 +10,9 @@ enum ProfileKey: Int, CaseIterable {
     case watchdogInterval, watchdogCPU, watchdogCPUFor, watchdogMemory
     case escalationKill, escalationWindow
     case trace, reasoning, onFailure, streamLimit
+    case policyBundles
 
-    static let count = ProfileKey.streamLimit.rawValue + 1
+    static let count = ProfileKey.policyBundles.rawValue + 1
 
     init?(fullName: String) {
         switch fullName {
@@ -53,6 +54,7 @@ enum ProfileKey: Int, CaseIterable {
         case "streams.reasoning": self = .reasoning
         case "streams.on_failure": self = .onFailure
         case "streams.limit": self = .streamLimit
+        case "policy.bundles": self = .policyBundles
         default: return nil
         }
     }
@@ -98,11 +100,13 @@ enum ProfileKey: Int, CaseIterable {
         case .reasoning: "streams.reasoning"
         case .onFailure: "streams.on_failure"
         case .streamLimit: "streams.limit"
+        case .policyBundles: "policy.bundles"
         }
     }
 
     static let sections = [
         "enforcement", "filesystem", "process", "limits", "network", "watchdog", "escalation", "streams",
+        "policy",
     ]
 
     /// `memory` of `limits.memory`.

@@ -27,6 +27,7 @@ extension LoadedProfile {
                 (.onFailure, tomlString(profile.streams.onFailure.rawValue)),
                 (.streamLimit, tomlString(SizeText.describe(bytes: profile.streams.limit))),
             ])
+        appendSettings(&text, "policy", [(.policyBundles, tomlString(profile.policy.bundles.rawValue))])
         return text
     }
 

@@ -5,6 +5,7 @@ import Profile
 /// The smallest change of the request or the profile that would allow what was refused.
 enum DenialFix {
     static func smallest(_ violation: Violation, rules: [PathRule]) -> String? {
+        if let remedy = violation.remedy { return remedy }
         let path = String(decoding: violation.object, as: UTF8.self)
         if violation.layer == .seccomp {
             return "if it is needed: [process] seccomp = [\"\(violation.operation)\"] in a profile, where mis allows it"

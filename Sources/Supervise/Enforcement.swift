@@ -7,23 +7,24 @@ import Seccomp
 
 /// The tier at work: what answers the kernel's questions and watches names, tied to the event loop.
 final class Enforcement {
-    private let plan: SandboxPlan
-    private let loop: EventLoop
-    private let sink: Violations
+    let plan: SandboxPlan
+    let loop: EventLoop
+    let sink: Violations
     private let gate: ViolationGate
     private let quarantinePath: String
     private let settling: Timer
-    private var arbiter: FanotifyArbiter?
+    private(set) var arbiter: FanotifyArbiter?
     private var names: NameWatcher?
     /// Open until the process ends.
     private var held: [Int32] = []
     private var patterns: NamePatternWatcher?
     /// What the file systems at hand keep from being enforced.
-    private(set) var unenforced: [String] = []
+    var unenforced: [String] = []
     private var observer: SystemCallObserver?
     private var home: FileDescriptor?
     private var files: HomeFiles?
     private let decider: ProfileDecider
+    var policy: PolicyWatch?
 
     /// - Parameter session: the session's folder; what is moved aside goes into a folder of it.
     init(plan: SandboxPlan, loop: EventLoop, sink: Violations, session: String) throws(SystemError) {
@@ -39,8 +40,9 @@ final class Enforcement {
     }
 
     /// Everything that must be there before the agent starts.
-    func start(_ permissions: PermissionGroup?) throws(SystemError) {
+    func start(_ permissions: PermissionGroup?, policy source: PolicySource?) throws(SystemError) {
         if let permissions { try answerOpens(permissions.group) }
+        if let source { try followPolicy(source) }
         try watchNames()
         // What repeats is added up for a moment, and passed on with its count: the threat level waits for it.
         loop.watch(settling.descriptor) { [unowned self] _ in
@@ -69,7 +71,7 @@ final class Enforcement {
         } catch {
             throw error.doing("keeping the group of permission events")
         }
-        loop.watch(arbiter.descriptor) { _ in arbiter.handle() }
+        answer(arbiter)
         self.arbiter = arbiter
     }
 
@@ -93,7 +95,7 @@ final class Enforcement {
             roots: roots, patterns: found, decider: decider, quarantine: Quarantine(path: quarantinePath), gate: gate)
         loop.watch(watcher.descriptor) { _ in watcher.handle() }
         patterns = watcher
-        unenforced = watcher.unwatched.map {
+        unenforced += watcher.unwatched.map {
             "name patterns in \($0.insidePath): its file system tells no changes of names, so they hold for opens only"
         }
     }

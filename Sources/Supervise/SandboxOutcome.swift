@@ -17,4 +17,6 @@ public struct SandboxOutcome: Sendable {
     /// The highest alarm reached: 5 is none.
     public var level: Int
     public var usage: CgroupUsage
+    /// The threat policy in force at the end.
+    public var policy: RunReport.PolicyVersions
 }

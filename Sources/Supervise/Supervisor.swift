@@ -36,10 +36,11 @@ public final class Supervisor {
     /// Lays everything that must be there before the agent starts: watches, and who answers the kernel.
     /// - Parameters:
     ///   - reasoning: the reading end of the agent's reasoning pipe.
+    ///   - policy: where the machine's threat policy is; `nil`: there can be none.
     public init(
         plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian,
         recorder: SessionRecorder, alarm: RecordAlarm, signals: consuming SignalSource,
-        permissions: PermissionGroup?, reasoning: consuming FileDescriptor?
+        permissions: PermissionGroup?, reasoning: consuming FileDescriptor?, policy: PolicySource?
     ) throws(SystemError) {
         self.plan = plan
         self.cgroup = cgroup
@@ -57,7 +58,7 @@ public final class Supervisor {
         watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
         violations = Violations(plan: plan, recorder: recorder)
         enforcement = try Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
-        try enforcement.start(permissions)
+        try enforcement.start(permissions, policy: policy)
     }
 
     /// What could not be enforced, found out while preparing.
@@ -271,6 +272,7 @@ public final class Supervisor {
         return SandboxOutcome(
             exit: exit, setupFailure: failure, detail: ending.detail,
             durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,
-            denials: violations.log, lostEvents: recorder.lost, level: violations.worstLevel, usage: usage)
+            denials: violations.log, lostEvents: recorder.lost, level: violations.worstLevel, usage: usage,
+            policy: enforcement.policyVersions)
     }
 }

@@ -56,6 +56,26 @@ final class Violations: ViolationSink {
         if violation.countsTowardsLevel { raiseLevel(at: denial.time.monotonic, violations: violation.count) }
     }
 
+    /// The threat policy that holds from now on.
+    func policyChanged(_ versions: RunReport.PolicyVersions, unenforced: [String]) {
+        recorder.append(.execution, .alert) { writer in
+            writer.member("event", "policy")
+            writer.member("base", versions.base)
+            writer.member("hotfix", versions.hotfix)
+            writer.member("whitelist", versions.whitelist)
+            if !unenforced.isEmpty { writer.member("unenforced", unenforced) }
+        }
+    }
+
+    /// A policy that was not taken; what was in force stays.
+    func policyRefused(_ what: String, _ reason: String) {
+        recorder.append(.execution, .alert) { writer in
+            writer.member("event", "policy-refused")
+            writer.member("object", what)
+            writer.member("reason", reason)
+        }
+    }
+
     /// Something protected could not be taken away again: said, for it is on the host.
     func remains(_ path: [UInt8]) {
         recorder.append(.outcome, .alert) { writer in

@@ -7,6 +7,8 @@ struct StateFolder {
     let sessions: String
     /// Owners of folders on the way that are trusted besides the launcher's own uid.
     let owners: [uid_t]
+    /// Where the threat policy is, if there is one; `nil`: there is no place for it.
+    let policy: String?
 
     struct Missing: Error, CustomStringConvertible {
         var description: String
@@ -15,6 +17,7 @@ struct StateFolder {
     /// `--record` first; then `MIS_STATE_DIR`; `/var/lib/mis` for root; the user's state folder.
     init(caller: Invoker, record: String?) throws(Missing) {
         owners = caller.account.map { [$0.user] } ?? []
+        policy = (try? Self.state(caller: caller)).map { $0 + "/policy" }
         if let record {
             sessions = record
             return

@@ -142,6 +142,17 @@ struct clinux_path_call clinux_describe_path_call(int64_t number);
 
 /* Whether somebody has the file open for writing; `fd` is open for reading only. 1, 0, or -1: cannot be told. */
 int clinux_has_writer(int fd);
+/* What tells that a file's content is the same as when it was last looked at. */
+struct clinux_content {
+    uint64_t device, inode, size;
+    int64_t changed; /* ctime, nanoseconds since 1970 */
+    uint32_t mode;
+    uint8_t is_elf; /* it begins with \177ELF */
+    uint8_t is_old; /* changed long enough ago that a later change has another ctime */
+};
+int clinux_content_of(int fd, struct clinux_content *_Nonnull content);
+/* Reads up to `size` bytes at `offset`; -1: errno. Does not move the descriptor. */
+ssize_t clinux_read_at(int fd, uint8_t *_Nonnull buffer, size_t size, uint64_t offset);
 /* Sets a CLOCK_MONOTONIC timer descriptor to fire once; 0 nanoseconds: never. */
 int clinux_timer_arm(int timer, uint64_t nanoseconds);
 /* epoll_ctl(EPOLL_CTL_ADD, EPOLLIN). */

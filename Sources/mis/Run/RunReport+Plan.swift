@@ -13,6 +13,7 @@ extension RunReport {
         lostEvents = outcome.lostEvents
         self.unenforced = unenforced
         level = outcome.level
+        policy = outcome.policy
         resources.cpuMicroseconds = outcome.usage.cpuMicroseconds
         resources.memoryPeak = outcome.usage.memoryPeak
         resources.pidsPeak = outcome.usage.processesPeak

@@ -34,7 +34,8 @@ final class RunningSandbox {
             // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
             let alarm = try SetupProblem.from { () throws(SystemError) in try RecordAlarm() }
             recorder = try Self.startRecord(setup, identifier, alarm)
-            let supervisor = try Self.prepare(begun, plan, recorder: recorder, alarm: alarm, signals: signals)
+            let supervisor = try Self.prepare(
+                begun, plan, recorder: recorder, alarm: alarm, signals: signals, policy: setup.state.policy)
             gaps += supervisor.unenforced
             try Self.accept(gaps, plan)
             unenforced = gaps
@@ -111,12 +112,13 @@ final class RunningSandbox {
 
     private static func prepare(
         _ begun: HeadStart, _ plan: SandboxPlan, recorder: SessionRecorder, alarm: RecordAlarm,
-        signals: consuming SignalSource
+        signals: consuming SignalSource, policy: String?
     ) throws(SetupProblem) -> Supervisor {
         do {
             return try Supervisor(
                 plan: plan, cgroup: begun.cgroup, guardian: begun.guardian, recorder: recorder, alarm: alarm,
-                signals: signals, permissions: begun.permissions, reasoning: begun.reasoning?.takeReader())
+                signals: signals, permissions: begun.permissions, reasoning: begun.reasoning?.takeReader(),
+                policy: policy.map { PolicySource(folder: $0) })
         } catch {
             throw SetupProblem(error)
         }

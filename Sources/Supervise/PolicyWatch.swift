@@ -1,0 +1,151 @@
+import LinuxSystem
+import PolicyFiles
+import Profile
+import Seccomp
+import ThreatPolicy
+
+/// Where a run's threat policy comes from.
+public struct PolicySource: Sendable {
+    /// The policy folder; it need not exist.
+    public var folder: String
+
+    public init(folder: String) { self.folder = folder }
+}
+
+/// Keeps one sandbox's threat policy what the policy folder says, from its start to its end.
+///
+/// The folder is watched (inotify), not polled: `incoming` for bundles anybody puts there, by rename, by writing, or by
+/// the swap of a symlink; the folder itself for what `mis policy` or another supervisor brought into force. Where there is
+/// no folder, its parent is watched for it, and that is all a run without a policy pays.
+final class PolicyWatch {
+    private let folder: PolicyFolder
+    private let session: String
+    private let kinds: Set<BundleKind>
+    private let loop: EventLoop
+    private let again: Timer
+    private let queue: FileDescriptor
+    private var seen = PolicyFolder.Seen()
+    private(set) var snapshot: PolicySnapshot?
+    /// Called with what is in force from now on.
+    var onChange: (PolicySnapshot) -> Void = { _ in }
+    /// Called with what was not taken, or could not be loaded: what was in force stays.
+    var onRefusal: (_ what: String, _ reason: String) -> Void = { _, _ in }
+    private var toldTrouble = ""
+
+    init?(_ source: PolicySource, bundles: Profile.Policy.Bundles, session: String, loop: EventLoop)
+        throws(SystemError)
+    {
+        switch bundles {
+        case .all: kinds = [.base, .hotfix]
+        case .base: kinds = [.base]
+        case .hotfix: kinds = [.hotfix]
+        case .none: return nil
+        }
+        folder = PolicyFolder(path: source.folder)
+        self.session = session
+        self.loop = loop
+        again = try Timer()
+        do throws(Errno) {
+            queue = FileDescriptor(
+                owning: try kernel { inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) })
+        } catch {
+            throw error.doing(
+                "watching for a threat policy", "inotify_init1", remedy: "raise fs.inotify.max_user_instances")
+        }
+    }
+
+    /// Takes what is there, and watches for more.
+    /// - Throws: when a policy is there and cannot be loaded: nothing may run without it.
+    func start() throws(SystemError) {
+        if watchFolders() {
+            takeIncoming()
+            do throws(PolicyFolderError) { try load() } catch {
+                throw SystemError(
+                    "loading the threat policy (\(error.description)) from", folder.path, Errno(EBADMSG),
+                    remedy: "'mis policy status' says more; [policy] bundles = \"none\" in a profile goes without")
+            }
+        }
+        loop.watch(queue.number) { [unowned self] _ in
+            drain()
+            look()
+        }
+        loop.watch(again.descriptor) { [unowned self] _ in
+            again.acknowledge()
+            look()
+        }
+    }
+
+    private func look() {
+        guard watchFolders() else { return }
+        takeIncoming()
+        do throws(PolicyFolderError) {
+            try load()
+            toldTrouble = ""
+        } catch {
+            // Half of a change may be seen: whoever makes it is told by the next event.
+            if toldTrouble != error.description { onRefusal(folder.path, error.description) }
+            toldTrouble = error.description
+        }
+    }
+
+    private func takeIncoming() {
+        let now = Int64(Clock.wall() / 1_000_000_000)
+        do throws(PolicyFolderError) {
+            let (taken, isBusy) = try folder.takeIncoming(&seen, now: now)
+            for one in taken {
+                if case .refused(let file, let reason) = one { onRefusal(file, reason) }
+            }
+            if isBusy { again.start(after: 20) }
+        } catch {
+            onRefusal(folder.incoming, error.description)
+        }
+    }
+
+    private func load() throws(PolicyFolderError) {
+        let calls: KeyText.CallNumbers = { name in
+            (0..<1024).first { SyscallName.name($0) == name }.map { UInt32($0) }
+        }
+        guard let fresh = try folder.load(session: session, kinds: kinds, unlessIs: snapshot, calls: calls) else {
+            return
+        }
+        let isFirst = snapshot == nil
+        snapshot = fresh
+        if !isFirst || !fresh.policy.isEmpty { onChange(fresh) }
+    }
+
+    // MARK: Watching
+
+    /// - Returns: whether there is a policy folder.
+    private func watchFolders() -> Bool {
+        let change = UInt32(IN_MOVED_TO) | UInt32(IN_CLOSE_WRITE) | UInt32(IN_MOVED_FROM) | UInt32(IN_DELETE)
+        guard watch(folder.path, change | UInt32(IN_CREATE)) else {
+            // The nearest folder that is there: whatever is made on the way is told.
+            var above = folder.path[...]
+            while let slash = above.lastIndex(of: "/"), slash != above.startIndex {
+                above = above[..<slash]
+                if watch(String(above), UInt32(IN_CREATE) | UInt32(IN_MOVED_TO)) { break }
+            }
+            // Made between the two.
+            return watch(folder.path, change | UInt32(IN_CREATE))
+        }
+        // Symlinks are made, not written: ConfigMaps swap one.
+        _ = watch(folder.incoming, change | UInt32(IN_CREATE))
+        if let target = try? FileDescriptor.open(folder.whitelistFile, O_PATH),
+            let path = try? readLink("/proc/self/fd/\(target.number)"), let slash = path.lastIndex(of: "/"),
+            !path.hasPrefix(folder.path + "/")
+        {
+            _ = watch(String(path[..<slash]), change)
+        }
+        return true
+    }
+
+    private func watch(_ path: String, _ mask: UInt32) -> Bool {
+        unsafe inotify_add_watch(queue.number, path, mask | UInt32(IN_ONLYDIR)) >= 0
+    }
+
+    private func drain() {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let number = queue.number
+        while unsafe buffer.withUnsafeMutableBytes({ unsafe read(number, $0.baseAddress, $0.count) }) > 0 {}
+    }
+}

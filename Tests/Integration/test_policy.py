@@ -1,0 +1,394 @@
+"""The threat policy in running sandboxes: what is known to be bad is denied the first time, whatever it is called, and a
+new bundle holds at once."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from harness import Result, Sandbox, wait_for
+
+PROGRAM = """
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <string.h>
+#include <sys/syscall.h>
+int main(int argc, char **argv) {
+    if (argc > 2 && !strcmp(argv[1], "execveat")) {
+        int file = open(argv[2], O_PATH);
+        char *arguments[] = {"x", 0};
+        syscall(SYS_execveat, file, "", arguments, 0, AT_EMPTY_PATH);
+        perror("execveat");
+        return 126;
+    }
+    puts("ran");
+    return 0;
+}
+"""
+LIBRARY = '#include <stdio.h>\n__attribute__((constructor)) static void loaded(void) { puts("loaded"); }\n'
+
+
+class Policy:
+    """The policy folder of a sandbox's state, and somebody who signs for it."""
+
+    def __init__(self, sandbox: Sandbox):
+        self.sandbox = sandbox
+        self.folder = sandbox.state / "policy"
+        self.work = sandbox.base / "policy-work"
+        self.work.mkdir()
+        self("keygen", self.work / "k", "--trust")
+
+    def __call__(self, *arguments: str | Path, status: int = 0) -> str:
+        ended = subprocess.run(
+            [self.sandbox.mis, "policy", *map(str, arguments)], capture_output=True, text=True, timeout=60,
+            env=self.sandbox.environment,
+        )  # fmt: skip
+        assert ended.returncode == status, f"{arguments}: {ended.stdout}{ended.stderr}"
+        return ended.stdout + ended.stderr
+
+    def bundle(self, serial: int, *keys: str, kind: str = "hotfix") -> Path:
+        path = self.work / f"{kind}-{serial}.mip"
+        (self.work / "list.jsonl").write_text(
+            "".join(json.dumps({"key": key, "reason": "known bad", "cve": "CVE-2026-1"}) + "\n" for key in keys))  # fmt: skip
+        self("build", "-o", path, "--kind", kind, "--serial", str(serial), "--key", self.work / "k.key",
+             self.work / "list.jsonl")  # fmt: skip
+        return path
+
+    def push(self, serial: int, *keys: str, kind: str = "hotfix") -> None:
+        self("push", self.bundle(serial, *keys, kind=kind))
+
+    def drop(self, bundle: Path, name: str = "new.mip") -> float:
+        """As rsync and its like do: written beside, then renamed. Gives the time of the rename."""
+        aside = self.folder / "incoming" / f".{name}"
+        shutil.copy(bundle, aside)
+        moment = time.monotonic()
+        aside.rename(self.folder / "incoming" / name)
+        return moment
+
+
+@pytest.fixture
+def policy(root: Sandbox) -> Policy:
+    return Policy(root)
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("programs")
+    for name, text, options in (("bad", PROGRAM, []), ("bad.so", LIBRARY, ["-shared", "-fPIC"])):
+        (folder / "p.c").write_text(text)
+        subprocess.run(["gcc", "-O1", *options, "-o", folder / name, folder / "p.c"], check=True, timeout=60)
+        # A neighbour: the same but for one byte, in the comment that compilers leave.
+        bytes = bytearray((folder / name).read_bytes())
+        place = bytes.index(b"GCC: (")
+        bytes[place] ^= 1
+        (folder / name.replace("bad", "good")).write_bytes(bytes)
+    return folder
+
+
+def digest(path: Path) -> str:
+    return "digest:" + hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def put(sandbox: Sandbox, programs: Path) -> None:
+    for name in ("bad", "good", "bad.so", "good.so"):
+        sandbox.write(name, (programs / name).read_bytes(), 0o755)
+
+
+WAYS = {
+    "by its name": "./{}",
+    "renamed": "cp {0} other-{0} && ./other-{0}",
+    "by a hard link": "ln {0} link-{0} && ./link-{0}",
+    "by a symlink": "ln -s {0} symlink-{0} && ./symlink-{0}",
+    "as an interpreter": "printf '#!%s\\n' $PWD/{0} >script-{0} && chmod +x script-{0} && ./script-{0}",
+    "by a descriptor": "exec 7<{0} && exec /proc/self/fd/7",
+    "by the loader": "/lib64/ld-linux-x86-64.so.2 $PWD/{0}",
+    "changed from good": "cp good changed && ./changed >/dev/null && cat {0} >changed && ./changed",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_known_bad_content_does_not_run(root: Sandbox, policy: Policy, programs: Path, way: str) -> None:
+    policy.push(3, digest(programs / "bad"))
+    put(root, programs)
+    good = root.shell(WAYS[way].format("good")).ok()
+    assert good.stdout == "ran\n"
+    for file in root.workspace.glob("*-good"):
+        file.unlink()
+    bad = root.shell(WAYS[way].format("bad"))
+    assert bad.status != 0 and "ran" not in bad.stdout
+    denial = bad.report["denials"][0]
+    assert denial["layer"] == "hotfix" and "known bad, CVE-2026-1" in denial["rule"]
+    assert digest(programs / "bad") in denial["fix"] and str(policy.folder / "whitelist.toml") in denial["fix"]
+    assert bad.report["policy"] == {"base": None, "hotfix": "3", "whitelist": None}
+
+
+def test_known_bad_content_does_not_run_by_execveat(root: Sandbox, policy: Policy, programs: Path) -> None:
+    policy.push(3, digest(programs / "bad"))
+    put(root, programs)
+    assert root.shell("./good execveat good").ok().stdout == "ran\n"
+    bad = root.shell("./good execveat bad")
+    assert bad.status == 126 and "EPERM" in bad.stderr or "not permitted" in bad.stderr
+    assert bad.report["denials"][0]["layer"] == "hotfix"
+
+
+def test_a_known_bad_library_is_not_loaded(root: Sandbox, policy: Policy, programs: Path) -> None:
+    policy.push(1, digest(programs / "bad.so"), kind="base")
+    put(root, programs)
+    assert root.shell("LD_PRELOAD=$PWD/good.so /bin/true").ok().stdout == "loaded\n"
+    bad = root.shell("LD_PRELOAD=$PWD/bad.so /bin/true")
+    assert "loaded" not in bad.stdout
+    assert bad.report["denials"][0]["layer"] == "base"
+    assert bad.report["policy"]["base"] == "1"
+
+
+def test_a_large_program_is_looked_at_beside_everything_else(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    with open(root.workspace / "bad", "ab") as file:
+        file.write(bytes(64 << 20))
+    with open(root.workspace / "good", "ab") as file:
+        file.write(bytes(64 << 20))
+    policy.push(1, digest(root.workspace / "bad"))
+    result = root.shell("for i in 1 2 3 4 5 6 7 8; do ./bad & done; i=0; while [ $i -lt 200 ]; do cat /etc/hosts; "
+                        "i=$((i+1)); done >/dev/null; wait; ./good; ./good")  # fmt: skip
+    assert result.ok().stdout == "ran\nran\n"
+    assert sum(denial["count"] for denial in result.report["denials"]) == 8
+
+
+def test_names_paths_and_numbers(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    number = os.stat(root.write("number", "n"))
+    policy.push(
+        1, f"path:{root.workspace}/by-path", "name:by-name",
+        f"inode:{os.major(number.st_dev)}:{os.minor(number.st_dev)}:{number.st_ino}",
+    )  # fmt: skip
+    root.write("by-path", "p")
+    root.write("folder/by-name", "q")
+    root.write("folder/by-path", "allowed")
+    result = root.shell(
+        "cat by-path; cat folder/by-name; cat number; ln number n2; cat n2; ln -s by-path s; cat s; cat folder/by-path")
+    assert result.stdout == "allowed"
+    assert {denial["layer"] for denial in result.report["denials"]} == {"hotfix"}
+    assert sum(denial["count"] for denial in result.report["denials"]) == 5
+
+
+def test_operations_are_told_apart(root: Sandbox, policy: Policy) -> None:
+    (policy.work / "w.jsonl").write_text('{"key":"name:fixed","operation":"write","reason":"r"}\n')
+    policy("build", "-o", policy.work / "w.mip", "--kind", "base", "--key", policy.work / "k.key", policy.work / "w.jsonl")
+    policy("push", policy.work / "w.mip")
+    root.write("fixed", "text\n")
+    result = root.shell("cat fixed; echo more >>fixed; cat fixed")
+    assert result.stdout == "text\ntext\n"
+    assert result.report["denials"][0]["layer"] == "base"
+
+
+def test_the_whitelist_excuses(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    policy.push(1, digest(programs / "bad"), "name:bad")
+    key = digest(programs / "bad")
+
+    def whitelist(*entries: tuple[str, str]) -> None:
+        (policy.folder / "whitelist.toml").write_text("".join(
+            f'[[allow]]\nkey = "{key}"\nreason = "r"\nauthor = "a"\nexpires = "{expires}"\n' for key, expires in entries
+        ))  # fmt: skip
+
+    whitelist((key, "2099-01-01"), ("name:bad", "2099-01-01"))
+    result = root.shell("./bad").ok()
+    assert result.stdout == "ran\n" and len(result.report["policy"]["whitelist"]) == 16
+    # Each entry excuses its own key, and until its day.
+    whitelist((key, "2099-01-01"))
+    assert root.shell("./bad").status != 0
+    whitelist((key, "2099-01-01"), ("name:bad", "2020-01-01"))
+    assert root.shell("./bad").status != 0
+
+
+def test_what_a_tier_cannot_see_is_said(user: Sandbox, root: Sandbox) -> None:
+    for sandbox, word in ((user, "nothing asks it in tier landlock"), (root, "memfd")):
+        policy = Policy(sandbox)
+        policy.push(1, "digest:" + "ab" * 32)
+        if sandbox is user:
+            for path in [sandbox.state, *sandbox.state.rglob("*")]:
+                sandbox.own(path)
+        result = sandbox.shell("echo ok").ok()
+        assert word in " ".join(result.report["unenforced"])
+        strict = sandbox.write("../strict.toml", 'extends = ["default"]\n[enforcement]\ngaps = "refuse"\n')
+        # Below, much else is refused first.
+        sandbox.shell("echo ok", profile=str(strict)).refused("gaps", *([word] if sandbox is root else []))
+        without = sandbox.write("../without.toml", 'extends = ["default"]\n[policy]\nbundles = "none"\n')
+        report = sandbox.shell("echo ok", profile=str(without)).ok().report
+        assert word not in " ".join(report["unenforced"]) and report["policy"]["hotfix"] is None
+
+
+def test_a_profile_chooses_its_bundles(root: Sandbox, policy: Policy) -> None:
+    policy.push(1, "name:in-base", kind="base")
+    policy.push(2, "name:in-hotfix")
+    root.write("in-base", "b")
+    root.write("in-hotfix", "h")
+    for bundles, seen in (("all", ""), ("base", "h"), ("hotfix", "b"), ("none", "bh")):
+        profile = root.write("../p.toml", f'extends = ["default"]\n[policy]\nbundles = "{bundles}"\n')
+        assert root.shell("cat in-base; cat in-hotfix", profile=str(profile)).stdout == seen
+
+
+def test_a_policy_that_cannot_be_loaded_lets_nothing_run(root: Sandbox, policy: Policy) -> None:
+    policy.push(1, "name:x")
+    stored = next((policy.folder / "store").iterdir())
+    os.truncate(stored, 4000)
+    root.shell("echo ran").refused("loading the threat policy", "cut or added to")
+    (policy.folder / "whitelist.toml").write_text("[[allow]]\n")
+    policy.push(2, "name:x")
+    root.shell("echo ran").refused("key is missing")
+
+
+def patient(sandbox: Sandbox) -> str:
+    """A profile under which a run outlives its many denials."""
+    return str(sandbox.write("../patient.toml", 'extends = ["default"]\n[escalation]\nkill = 0\n'))
+
+
+class Running:
+    """A sandbox that tries something again and again, one line for each try."""
+
+    def __init__(self, sandbox: Sandbox, script: str):
+        self.sandbox = sandbox
+        self.process = sandbox.start(
+            "/bin/sh", "-c", f"while :; do {script}; sleep 0.002; done 2>&1", profile=patient(sandbox),
+            options=["--report", str(sandbox.reports / "r")],
+        )  # fmt: skip
+        self.output = b""
+        os.set_blocking(self.process.stdout.fileno(), False)  # type: ignore[union-attr]
+
+    def says(self, line: str) -> float:
+        """Waits for the line among those to come; gives the time it was seen."""
+        self.output = b""
+
+        def look() -> bool:
+            self.output += self.process.stdout.read() or b""  # type: ignore[union-attr]
+            return line.encode() in self.output.split(b"\n")
+
+        wait_for(look, f"{line!r} of {self.output[-200:]!r}", 20)
+        return time.monotonic()
+
+    def stop(self) -> Result:
+        self.process.terminate()
+        os.set_blocking(self.process.stdout.fileno(), True)  # type: ignore[union-attr]
+        self.process.stdout.read()  # type: ignore[union-attr]
+        self.process.wait(30)
+        return Result(0, b"", b"", 0, self.sandbox.reports / "r", self.sandbox.state)
+
+
+def events(result: Result) -> list[dict]:
+    return [line for line in result.stream("execution") if line.get("event", "").startswith("policy")]
+
+
+def test_a_hotfix_holds_in_a_running_sandbox(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    running = Running(root, "./bad || echo stopped; ./good || echo stopped good")
+    running.says("ran")
+    policy.drop(policy.bundle(1, digest(programs / "bad")))
+    running.says("stopped")
+    # The program was allowed a thousand times before; every mark of that is void now.
+    time.sleep(0.2)
+    running.says("ran")
+    policy("push", policy.bundle(2, "name:nothing"))
+    time.sleep(0.3)
+    running.says("ran")
+    policy("rollback", "hotfix")
+    running.says("stopped")
+    result = running.stop()
+    assert [event["hotfix"] for event in events(result)] == ["1", "2", "1"]
+    assert "stopped good" not in running.output.decode()
+
+
+def test_a_policy_comes_where_there_was_none(root: Sandbox, programs: Path) -> None:
+    put(root, programs)
+    running = Running(root, "./bad || echo stopped")
+    running.says("ran")
+    assert not (root.state / "policy").exists()
+    policy = Policy(root)
+    policy.drop(policy.bundle(1, digest(programs / "bad")))
+    running.says("stopped")
+    running.stop()
+
+
+def test_bundles_may_be_swapped_as_configmaps_are(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    incoming = policy.folder / "incoming"
+    for number in (1, 2):
+        (incoming / f"..{number}").mkdir()
+    shutil.copy(policy.bundle(1, "name:other"), incoming / "..1/hotfix.mip")
+    shutil.copy(policy.bundle(2, digest(programs / "bad")), incoming / "..2/hotfix.mip")
+    (incoming / "..data").symlink_to("..1")
+    (incoming / "hotfix.mip").symlink_to("..data/hotfix.mip")
+    running = Running(root, "./bad || echo stopped")
+    running.says("ran")
+    (incoming / "..data_tmp").symlink_to("..2")
+    (incoming / "..data_tmp").rename(incoming / "..data")
+    running.says("stopped")
+    assert running.stop().report["policy"]["hotfix"] == "2"
+
+
+def test_bad_bundles_change_nothing_and_are_told(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    good = policy.bundle(5, digest(programs / "bad"))
+    policy("push", good)
+    running = Running(root, "./bad || echo stopped; ./good")
+    running.says("stopped")
+    bytes = policy.bundle(6, "name:x").read_bytes()
+    policy("keygen", policy.work / "stranger")
+    policy("sign", "--key", policy.work / "stranger.key", "-o", policy.work / "strange.mip", policy.work / "hotfix-6.mip")
+    bad = {
+        "cut.mip": bytes[:-1], "damaged.mip": bytes[:9000] + b"x" + bytes[9001:], "empty.mip": b"",
+        "head.mip": bytes[:100] + b"x" + bytes[101:], "strange.mip": (policy.work / "strange.mip").read_bytes(),
+        "old.mip": policy.bundle(4, "name:x").read_bytes(), "text.mip": b"not a bundle" * 100,
+    }  # fmt: skip
+    for name, text in bad.items():
+        (policy.work / name).write_bytes(text)
+        policy.drop(policy.work / name, name)
+    os.mkfifo(policy.folder / "incoming/pipe.mip")
+    wait_for(lambda: len(json.loads(policy("status", "--json"))["refused"]) >= len(bad), "all are refused")
+    running.says("stopped")
+    running.says("ran")
+    result = running.stop()
+    assert result.report["policy"]["hotfix"] == "5"
+    told = {event["object"]: event["reason"] for event in events(result) if event["event"] == "policy-refused"}
+    assert set(bad) <= set(told)
+    assert "not newer than 5" in told["old.mip"] and "trusted keys" in told["strange.mip"]
+
+
+def test_nothing_is_refused_or_let_through_wrongly_during_a_swap(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    always = [digest(programs / "bad")]
+    policy.push(1, *always)
+    process = root.start("/bin/sh", "-c", "n=0; while [ $n -lt 1500 ]; do ./good || echo wrongly refused; ./bad 2>&-; "
+                         "n=$((n+1)); done", options=["--report", str(root.reports / "r")], profile=patient(root))  # fmt: skip
+    for serial in range(2, 22):
+        policy.push(serial, *always, f"name:other-{serial}")
+    out = process.communicate(timeout=120)[0].decode().splitlines()
+    assert out == ["ran"] * 1500
+    report = json.loads((root.reports / "r").read_text())
+    assert report["policy"]["hotfix"] == "21"
+
+
+def test_every_sandbox_gets_it(root: Sandbox, policy: Policy, programs: Path) -> None:
+    put(root, programs)
+    command = root.command("/bin/sh", "-c", "until ./bad >/dev/null 2>&1 || exit 0; do :; done; while ./bad >/dev/null 2>&1; "
+                           "do sleep 0.01; done; exit 3")  # fmt: skip
+    processes = [
+        subprocess.Popen(command, cwd=root.workspace, env=root.environment, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
+        for _ in range(8)
+    ]  # fmt: skip
+    root.started += processes
+    time.sleep(1)
+    assert all(process.poll() is None for process in processes)
+    policy.drop(policy.bundle(1, digest(programs / "bad")))
+    assert [process.wait(30) for process in processes] == [3] * 8
+    # One of them took it; the folder's history says so once.
+    lines = (policy.folder / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["accepted"]
+
+
