@@ -72,8 +72,8 @@ let package = Package(
         .target(
             name: "Supervise",
             dependencies: [
-                "Launch", "Enforce", "Record", "Cgroup", "Plan", "Profile", "LinuxSystem", "Seccomp", "PolicyFiles",
-                "ThreatPolicy",
+                "Launch", "Enforce", "Arbiter", "Record", "Cgroup", "Plan", "Profile", "LinuxSystem", "Seccomp",
+                "PolicyFiles", "ThreatPolicy",
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -85,8 +85,8 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        // The kernel arbiter: BPF LSM programs (bpf/) and what loads and feeds them. Tier bpf of `mis run` will stand on it;
-        // until then it has a command of its own, for the tests in virtual machines (Tests/Kernel).
+        // The kernel arbiter, tier bpf: BPF LSM programs (bpf/) and what loads and feeds them. A command of its own drives
+        // it for the tests in virtual machines (Tests/Kernel).
         .target(
             name: "CBpf", exclude: ["object"], cSettings: strictC,
             linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")],

@@ -27,10 +27,12 @@ enum {
     ARBITER_NAME_BYTES = 64,
     ARBITER_NAME_DEPTH = 4,
     ARBITER_WALK_STEPS = 64,
-    ARBITER_PATH_BYTES = 192,
-    ARBITER_PATH_PARTS = 8,
+    // A path in a record: its bytes, those of one part, and steps to its root, hops over mounts among them.
+    ARBITER_PATH_BYTES = 512,
+    ARBITER_PATH_PART_BYTES = 64,
+    ARBITER_PATH_STEPS = 28,
     ARBITER_ALERT_BYTES = 65536,
-    ARBITER_TRACE_BYTES = 262144,
+    ARBITER_TRACE_BYTES = 524288,
 };
 
 // What a rule grants, and what an operation wants.
@@ -322,7 +324,7 @@ ARBITER_SAME(arbiter_name_key, 76);
 ARBITER_SAME(arbiter_anchor_key, 16);
 ARBITER_SAME(arbiter_anchor, 32);
 ARBITER_SAME(arbiter_address_key, 24);
-ARBITER_SAME(arbiter_event, 312);
+ARBITER_SAME(arbiter_event, 632);
 ARBITER_SAME(arbiter_counters, 96);
 
 #endif

@@ -7,35 +7,48 @@
 // A kind of denial is told at once, then at most this often with the number of those that were not told.
 #define REPEAT_NANOSECONDS 1000000000ULL
 
+// Where the telling of a path is.
+struct telling {
+    struct arbiter_event *event;
+    u64 dentry;
+    u64 mount;
+    u64 root;
+    u32 at;
+};
+
+static long tell_part(u32 step, struct telling *path) {
+    struct dentry *dentry = (struct dentry *)path->dentry, *parent = 0;
+    const unsigned char *text = 0;
+    READ(parent, dentry->d_parent);
+    if (path->dentry == path->root || parent == dentry) {
+        if (path->dentry == path->root && leave_mount(&path->dentry, &path->mount, &path->root))
+            return 0;
+        path->event->path_cut = 0;
+        return 1;
+    }
+    READ(text, dentry->d_name.name);
+    u32 at = path->at;
+    if (at > ARBITER_PATH_BYTES - ARBITER_PATH_PART_BYTES)
+        return 1;
+    long taken = bpf_probe_read_kernel_str(path->event->path + at, ARBITER_PATH_PART_BYTES, text);
+    if (taken <= 0)
+        return 1;
+    path->at = at + (taken & (2 * ARBITER_PATH_PART_BYTES - 1));
+    path->event->path_parts++;
+    path->dentry = (u64)parent;
+    return 0;
+}
+
 // The last parts of the path, leaf first: read with bounded steps from the dentry, whatever the hook; bpf_d_path would
-// need a path the verifier trusts and is refused in most hooks.
-static __always_inline void describe_path(struct arbiter_event *event, u64 address, u64 mount_address) {
-    u64 root = 0, mount = mount_address;
-    u32 at = 0;
+// need a path the verifier trusts and is refused in most hooks. bpf_loop, because every program has its own copy of
+// this to be verified.
+static __always_inline void describe_path(struct arbiter_event *event, u64 address, u64 mount) {
+    struct telling path = {.event = event, .dentry = address, .mount = mount};
     event->path_parts = 0;
     event->path_cut = 1;
     if (mount)
-        READ(root, ((struct vfsmount *)mount)->mnt_root);
-    for (int part = 0; part < ARBITER_PATH_PARTS; part++) {
-        struct dentry *dentry = (struct dentry *)address, *parent = 0;
-        const unsigned char *text = 0;
-        READ(parent, dentry->d_parent);
-        if (address == root || parent == dentry) {
-            if (address == root && leave_mount(&address, &mount, &root))
-                continue;
-            event->path_cut = 0;
-            return;
-        }
-        READ(text, dentry->d_name.name);
-        if (at > ARBITER_PATH_BYTES - 32)
-            return;
-        long taken = bpf_probe_read_kernel_str(event->path + at, 32, text);
-        if (taken <= 0)
-            return;
-        at += taken & 63;
-        event->path_parts++;
-        address = (u64)parent;
-    }
+        READ(path.root, ((struct vfsmount *)mount)->mnt_root);
+    bpf_loop(ARBITER_PATH_STEPS, tell_part, &path, 0);
 }
 
 __noinline int report(struct question *asked, u32 verdict) {

@@ -2,6 +2,8 @@
 public struct Violation: Sendable, Equatable {
     /// What took the decision.
     public enum Layer: String, Sendable {
+        /// A verdict of the kernel's own programs.
+        case bpf
         /// A permission event answered by ``FanotifyArbiter``.
         case fanotify
         /// A system call refused by the filter, told by ``SystemCallObserver``.

@@ -1,21 +1,14 @@
 extension DoctorChecks {
-    /// What the bpf tier needs, one by one, and whether it is part of this version.
+    /// What the bpf tier needs, one by one.
     var bpf: [DoctorCheck] {
-        [bpfTier, bpfKernel, bpfModule, bpfTypes, bpfFileSystem, bpfPrivileges, bpfProgram]
-    }
-
-    private var bpfTier: DoctorCheck {
-        DoctorCheck(
-            "bpf-tier", ok: TierAvailability.bpfIsBuiltIn,
-            TierAvailability.bpfIsBuiltIn ? "built in" : "the bpf tier is not built into this version of mis",
-            fix: "none yet: tier \(support.bestTier?.rawValue ?? "landlock") is in force; the checks below say whether "
-                + "this machine is ready for it")
+        [bpfKernel, bpfModule, bpfTypes, bpfFileSystem, bpfPrivileges, bpfCgroup, bpfProgram]
     }
 
     private var bpfKernel: DoctorCheck {
         DoctorCheck(
-            "bpf-kernel", ok: support.isAtLeast(.bpfTier), support.release,
-            fix: "boot kernel \(KernelVersion.bpfTier) or newer")
+            "bpf-kernel", ok: support.isAtLeast(.bpfTier) && support.architecture == "x86_64",
+            "\(support.release), \(support.architecture)",
+            fix: "boot kernel \(KernelVersion.bpfTier) or newer, of x86_64")
     }
 
     private var bpfModule: DoctorCheck {
@@ -24,11 +17,11 @@ extension DoctorChecks {
                 "bpf-lsm", ok: false, "the kernel does not say which security modules it runs",
                 fix: bootParameter(adding: "bpf"))
         }
-        let built = detail.bpf.isBuilt == false ? "; CONFIG_BPF_LSM is not set in /boot/config-\(support.release)" : ""
+        let built = support.bpf.isBuilt == false ? "; CONFIG_BPF_LSM is not set in /boot/config-\(support.release)" : ""
         return DoctorCheck(
             "bpf-lsm", ok: modules.contains("bpf"),
             "active security modules: \(modules.joined(separator: ","))\(built)",
-            fix: detail.bpf.isBuilt == false
+            fix: support.bpf.isBuilt == false
                 ? "install a kernel built with CONFIG_BPF_LSM=y (Debian's and Ubuntu's are), then "
                     + bootParameter(adding: "bpf")
                 : bootParameter(adding: "bpf"))
@@ -36,15 +29,15 @@ extension DoctorChecks {
 
     private var bpfTypes: DoctorCheck {
         DoctorCheck(
-            "bpf-type-information", ok: detail.bpf.hasTypeInformation,
-            detail.bpf.hasTypeInformation ? "/sys/kernel/btf/vmlinux" : "there is no /sys/kernel/btf/vmlinux",
+            "bpf-type-information", ok: support.bpf.hasTypeInformation,
+            support.bpf.hasTypeInformation ? "/sys/kernel/btf/vmlinux" : "there is no /sys/kernel/btf/vmlinux",
             fix: "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y")
     }
 
     private var bpfFileSystem: DoctorCheck {
         DoctorCheck(
-            "bpf-file-system", ok: detail.bpf.hasFileSystem,
-            detail.bpf.hasFileSystem ? "/sys/fs/bpf" : "no BPF file system is mounted at /sys/fs/bpf",
+            "bpf-file-system", ok: support.bpf.hasFileSystem,
+            support.bpf.hasFileSystem ? "/sys/fs/bpf" : "no BPF file system is mounted at /sys/fs/bpf",
             fix: "mount -t bpf bpf /sys/fs/bpf")
     }
 
@@ -60,8 +53,16 @@ extension DoctorChecks {
                 : "run it as root: sudo mis run ...")
     }
 
+    private var bpfCgroup: DoctorCheck {
+        let unified = support.cgroup.hierarchy?.unified
+        return DoctorCheck(
+            "bpf-cgroup", ok: unified != nil,
+            unified ?? "no cgroup of the v2 tree can be made: a sandbox is known by it",
+            fix: "mount -t cgroup2 cgroup2 /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1")
+    }
+
     private var bpfProgram: DoctorCheck {
-        switch detail.bpf.program {
+        switch support.bpf.program {
         case .yes: DoctorCheck("bpf-program", ok: true, "the kernel takes LSM programs")
         case .no(let reason):
             DoctorCheck(

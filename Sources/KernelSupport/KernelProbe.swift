@@ -15,6 +15,10 @@ extension KernelSupport {
         support.seccompNotification = clinux_seccomp_action_available(UInt32(SECCOMP_RET_USER_NOTIF)) == 0
         support.fanotify = fanotify(for: support.caller)
         support.securityModules = activeSecurityModules()
+        support.bpf.hasTypeInformation = unsafe access("/sys/kernel/btf/vmlinux", R_OK) == 0
+        var bpf = statfs()
+        // BPF_FS_MAGIC of linux/magic.h.
+        support.bpf.hasFileSystem = unsafe statfs("/sys/fs/bpf", &bpf) == 0 && bpf.f_type == 0xCAFE_4A11
         support.cgroup = CgroupHierarchy.detect()
         var system = sysinfo()
         if unsafe sysinfo(&system) == 0 {

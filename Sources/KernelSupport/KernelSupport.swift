@@ -19,6 +19,7 @@ public struct KernelSupport: Sendable, Equatable {
     public var fanotify = Answer.no("not looked for")
     /// The active security modules in their order; nil: the kernel does not say.
     public var securityModules: [String]?
+    public var bpf = BPFSupport()
     public var cgroup = CgroupDetection.none(reason: "not looked for", fix: "look for it")
     /// The machine's memory, bytes.
     public var memory: UInt64 = 0
@@ -87,7 +88,6 @@ public struct MachineDetail: Sendable, Equatable {
     public var memfdNoExec: Int?
     /// Whether the kernel takes a mark for permission events; nil where no group can be made.
     public var permissionEvents: Answer?
-    public var bpf = BPFDetail()
     public var kernelCommandLine = ""
     /// Ranges of /etc/subuid and /etc/subgid for the caller, `first:count`.
     public var subordinateUsers: [String] = []
@@ -159,14 +159,15 @@ public enum UserNamespaceTrial: Sendable, Equatable {
 }
 
 /// What the bpf tier stands on.
-public struct BPFDetail: Sendable, Equatable {
-    /// CONFIG_BPF_LSM in /boot/config-RELEASE; nil: no such file.
+public struct BPFSupport: Sendable, Equatable {
+    /// CONFIG_BPF_LSM in /boot/config-RELEASE; nil: no such file, or not looked at: only the full probe does.
     public var isBuilt: Bool?
     /// /sys/kernel/btf/vmlinux.
     public var hasTypeInformation = false
     /// A BPF file system at /sys/fs/bpf.
     public var hasFileSystem = false
-    /// Whether the kernel takes an LSM program; nil: not tried, because something above is missing.
+    /// Whether the kernel takes an LSM program; nil: not tried, because something above is missing or the probe was not
+    /// the full one.
     public var program: Answer?
 
     public init() {}

@@ -14,7 +14,7 @@ extension KernelSupport {
         detail.appArmorRestrictsUserNamespaces = number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
         detail.memfdNoExec = number("/proc/sys/vm/memfd_noexec")
         if support.fanotify.isYes { detail.permissionEvents = tryPermissionEvents() }
-        detail.bpf = bpf(for: support)
+        tryPrograms(&support)
         detail.kernelCommandLine = line("/proc/cmdline") ?? ""
         let account = Account.withUser(support.caller.user)
         detail.userName = account?.name
@@ -75,26 +75,19 @@ extension KernelSupport {
         }
     }
 
-    private static func bpf(for support: KernelSupport) -> BPFDetail {
-        var bpf = BPFDetail()
+    private static func tryPrograms(_ support: inout KernelSupport) {
         if let text = try? readText("/boot/config-\(support.release)") {
-            bpf.isBuilt = text.split(separator: "\n").contains("CONFIG_BPF_LSM=y")
+            support.bpf.isBuilt = text.split(separator: "\n").contains("CONFIG_BPF_LSM=y")
         }
-        bpf.hasTypeInformation = unsafe access("/sys/kernel/btf/vmlinux", R_OK) == 0
-        var system = statfs()
-        // BPF_FS_MAGIC of linux/magic.h.
-        bpf.hasFileSystem = unsafe statfs("/sys/fs/bpf", &system) == 0 && system.f_type == 0xCAFE_4A11
-        if bpf.hasTypeInformation, support.securityModules?.contains("bpf") ?? false,
+        guard support.bpf.hasTypeInformation, support.securityModules?.contains("bpf") ?? false,
             support.caller.has(.systemAdministration) || support.caller.has(.bpf)
-        {
-            do throws(Errno) {
-                try kernel { clinux_try_lsm_program() }
-                bpf.program = .yes
-            } catch {
-                bpf.program = .no("loading an LSM program: \(error)")
-            }
+        else { return }
+        do throws(Errno) {
+            try kernel { clinux_try_lsm_program() }
+            support.bpf.program = .yes
+        } catch {
+            support.bpf.program = .no("loading an LSM program: \(error)")
         }
-        return bpf
     }
 
     private static func ranges(_ file: String, for user: UInt32, _ name: String?) -> [String] {

@@ -11,10 +11,6 @@ public struct TierAvailability: Sendable, Equatable {
     }
 
     public var isAvailable: Bool { answer.isYes }
-
-    /// Whether the programs of the bpf tier are part of this version of mis. While they are not, the checks of what
-    /// they need are reported all the same, so that a machine can be made ready.
-    static let bpfIsBuiltIn = false
 }
 
 extension KernelSupport {
@@ -43,16 +39,19 @@ extension KernelSupport {
         return fanotify
     }
 
+    /// What can be told in a handful of system calls; that the kernel takes the programs is seen when they are loaded.
     private var bpfTier: Answer {
-        guard TierAvailability.bpfIsBuiltIn else { return .no("the bpf tier is not built into this version of mis") }
-        guard landlockTier.isYes else { return landlockTier }
         guard isAtLeast(.bpfTier) else { return .no("it needs kernel \(KernelVersion.bpfTier); this is \(release)") }
+        guard architecture == "x86_64" else { return .no("it is for x86_64; this is \(architecture)") }
         guard caller.has(.systemAdministration) else { return .no("it needs root") }
         guard let modules = securityModules else {
             return .no("the kernel does not say which security modules it runs")
         }
         guard modules.contains("bpf") else { return .no("bpf is not among the kernel's active security modules") }
-        if case .no(let reason) = detail?.bpf.program { return .no(reason) }
+        guard bpf.hasTypeInformation else { return .no("the kernel has no type information (/sys/kernel/btf/vmlinux)") }
+        guard bpf.hasFileSystem else { return .no("no BPF file system is mounted at /sys/fs/bpf") }
+        guard cgroup.hierarchy?.unified != nil else { return .no("it needs a cgroup of the v2 tree") }
+        if case .no(let reason) = bpf.program { return .no(reason) }
         return .yes
     }
 }

@@ -47,7 +47,7 @@ struct ConfinementSteps {
             mis_step_capabilities, deed: "dropping capabilities",
             value: plan.capabilities)
         steps.add(mis_step_no_new_privileges, deed: "giving up new privileges")
-        steps.add(mis_step_landlock_restrict, deed: "putting on Landlock", slot: .ruleset)
+        if plan.landlock.isNeeded { steps.add(mis_step_landlock_restrict, deed: "putting on Landlock", slot: .ruleset) }
         // All of this went on beside the launcher's own preparations; the agent comes only after them.
         steps.add(mis_step_wait, deed: "waiting for the launcher")
         // A change of credentials has cleared it.
@@ -102,6 +102,7 @@ struct ConfinementSteps {
     }
 
     private func landlock(_ steps: inout StepList) {
+        guard plan.landlock.isNeeded else { return }
         // struct landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped; older kernels know less of it.
         let abi = plan.landlock.abi
         let attribute: [UInt64] = [plan.landlock.handledAccess, 0, plan.landlock.scoped]

@@ -131,7 +131,7 @@ struct RootSteps {
         }
     }
 
-    /// With someone to answer opens (tier fanotify) the mask can be opened as far as the kernel's own checks go, so
+    /// With someone who sees opens (tiers bpf and fanotify) the mask can be opened as far as the kernel's own checks go, so
     /// that the refusal is seen and told; else its mode refuses.
     private func mask(
         _ mount: PlannedMount, _ isFolder: Bool, _ names: [String], _ attributes: UInt64, _ steps: inout StepList
@@ -140,12 +140,12 @@ struct RootSteps {
         guard isFolder else {
             steps.add(
                 mis_step_bind, deed: "masking", object: mount.target, at: .slot(.root), path: path,
-                source: .slot(.scratch), sourcePath: mount.marked ? "seen" : "empty",
+                source: .slot(.scratch), sourcePath: plan.tier.tellsRefusals ? "seen" : "empty",
                 attributes: attributes)
             return
         }
         let nested = plan.mounts.contains { $0.target != mount.target && Paths.isAtOrBelow($0.target, mount.target) }
-        let mode = mount.marked ? "0555" : nested ? "0111" : "0"
+        let mode = plan.tier.tellsRefusals ? "0555" : nested ? "0111" : "0"
         steps.fileSystem(
             "tmpfs", options: [("mode", mode), ("size", "64k")], attributes: attributes & ~MountAttribute.readOnly,
             path: path)

@@ -31,6 +31,7 @@ public struct FileStatus: Equatable, Sendable {
     public var isFolder: Bool { isKind(mode_t(S_IFDIR)) }
     public var isFile: Bool { isKind(mode_t(S_IFREG)) }
     public var isSymlink: Bool { isKind(mode_t(S_IFLNK)) }
+    public var isSocket: Bool { isKind(mode_t(S_IFSOCK)) }
 
     /// Device and inode: what an object is, whatever it is called.
     public var identity: ObjectIdentity {

@@ -27,7 +27,7 @@ extension HostView {
                 if rule.access == .deny || rule.access == .protect {
                     view.lookAbove(path, within: request.workspace)
                 }
-                if rule.access == .deny, tier == .fanotify, case .present(let object) = view[path],
+                if rule.access == .deny, tier.tellsRefusals, case .present(let object) = view[path],
                     object.status.isFolder
                 {
                     view.listings[object.canonical] = (try? namesInFolder(object.canonical, limit: 64)) ?? []
@@ -40,7 +40,7 @@ extension HostView {
             case .suffix, .unavailable: continue
             }
         }
-        if tier == .fanotify { view.mountPoints = try HostProbe.mountPoints() }
+        if tier.tellsRefusals { view.mountPoints = try HostProbe.mountPoints() }
         return view
     }
 

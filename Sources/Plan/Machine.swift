@@ -11,6 +11,8 @@ public struct Machine: Sendable, Equatable {
     public var lastCapability: Int
     /// For each tier that is missing, why, in a sentence.
     public var missing: [Tier: String]
+    /// Tiers the machine promised and then refused: why. Said in every run, for it is not as it should be.
+    public var refused: [Tier: String] = [:]
 
     public init(
         tiers: [Tier], landlockABI: Int, memory: UInt64, processors: Int, lastCapability: Int,

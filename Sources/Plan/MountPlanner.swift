@@ -42,6 +42,8 @@ struct MountPlanner {
     private(set) var errors: [String] = []
     /// Read-only objects inside writable folders: attempts on them are worth telling.
     private(set) var hasProtectedObjects = false
+    /// The supervisor is asked about opens: always in tier fanotify, in tier bpf for the globs the kernel cannot hold.
+    private(set) var asksAboutOpens: Bool
     /// /etc is not the host's: its few files are ours.
     private(set) var hasSyntheticEtc = false
 
@@ -56,6 +58,7 @@ struct MountPlanner {
         self.identity = identity
         self.tier = tier
         self.host = host
+        asksAboutOpens = tier == .fanotify
     }
 
     private static let reserved = ["/proc", "/sys", "/dev"]
@@ -128,6 +131,7 @@ struct MountPlanner {
 
     private mutating func notePattern(_ rule: PathRule) {
         guard rule.access == .deny || rule.access == .protect else { return }
+        if case .suffix(let parts) = rule.pattern, tier == .bpf, !KernelRules.holds(parts) { asksAboutOpens = true }
         if tier == .landlock, case .suffix = rule.pattern {
             unenforced.append(
                 "\(rule.access.rawValue) \"\(rule.text)\" (\(rule.origin)): a name pattern needs tier fanotify or bpf "
@@ -228,16 +232,30 @@ struct MountPlanner {
     /// Notes a protected name that could come to be in a writable folder of the host.
     private mutating func watch(_ name: (path: String, rule: Int)) {
         let path = canonical(name.path)
-        guard case .shared(write: true, _) = view(at: path),
-            let mount = mounts.filter({ Paths.isAtOrBelow(path, $0.target) }).max(by: {
-                Paths.depth($0.target) < Paths.depth($1.target)
-            }), case .bind(let source, _, _, _) = mount.kind, source == mount.target
+        guard case .shared(write: true, _) = view(at: path), let source = mountsAbove(path).first?.sharedInPlace
         else { return }
+        if tier == .bpf, KernelPlanner.anchored(path, self, rights: .read, rule: name.rule) != nil { return }
         protectedNames.append(ProtectedName(path: path, root: source, rule: name.rule))
     }
 
+    /// Nearest first, without one at `path` itself.
+    private func mountsAbove(_ path: String) -> [PlannedMount] {
+        mounts.filter { $0.target != path && Paths.isAtOrBelow(path, $0.target) }
+            .sorted { Paths.depth($0.target) > Paths.depth($1.target) }
+    }
+
+    /// The folder of the host above `path` that is writable down to there and shown at its own place; folders pinned on
+    /// the way are passed over.
+    func writableRoot(above path: String) -> String? {
+        mountsAbove(path).prefix { $0.sharedInPlace != nil && !$0.readOnly }.last?.target
+    }
+
+    func exists(_ path: String) -> Bool {
+        if case .present = host[path] { true } else { false }
+    }
+
     /// `path`, which does not exist, with the symlinks of the folders above it resolved.
-    private func canonical(_ path: String) -> String {
+    func canonical(_ path: String) -> String {
         var at = Paths.parent(path)
         while at != "/" {
             if case .present(let object) = host[at] {
@@ -286,7 +304,7 @@ struct MountPlanner {
         mounts.append(
             PlannedMount(
                 target: path, kind: .tmpfs(size: tmpfsSize, mode: mode, owned: owned), readOnly: false,
-                executable: isExecutable(path), idmap: nil, marked: tier == .fanotify, origin: origin))
+                executable: isExecutable(path), idmap: nil, marked: asksAboutOpens, origin: origin))
     }
 
     private mutating func lay(_ bind: ExtraBind) {
@@ -378,7 +396,7 @@ struct MountPlanner {
                 recursive: true),
             readOnly: readOnly, executable: execute,
             idmap: identity.kind == .subordinate && personal ? map : nil,
-            marked: tier == .fanotify, origin: origin)
+            marked: asksAboutOpens, origin: origin)
     }
 
     /// A protected or denied object inside a writable folder could be carried away with a folder above it. Each such
@@ -399,12 +417,12 @@ struct MountPlanner {
 
     private mutating func mask(_ place: Place, above: View, origin: String) {
         let isFolder = place.object.status.isFolder
-        let names = tier == .fanotify ? host.listings[place.path] ?? [] : []
+        let names = tier.tellsRefusals ? host.listings[place.path] ?? [] : []
         switch above {
         case .nothing, .masked: return
         case .fresh:
             // Not in view. For the tier that can tell of refusals, something with that name stands there, empty.
-            guard tier == .fanotify, Paths.isAtOrBelow(place.path, identity.home) else { return }
+            guard tier.tellsRefusals, Paths.isAtOrBelow(place.path, identity.home) else { return }
             decoys.append(Decoy(path: place.path, isFolder: isFolder))
             decoys += names.map { Decoy(path: Paths.join(place.path, $0), isFolder: false) }
         case .shared(let write, _):
@@ -416,7 +434,7 @@ struct MountPlanner {
             mounts.append(
                 PlannedMount(
                     target: place.path, kind: .mask(isFolder: isFolder, names: names), readOnly: true,
-                    executable: false, idmap: nil, marked: tier == .fanotify, origin: origin))
+                    executable: false, idmap: nil, marked: asksAboutOpens, origin: origin))
         }
     }
 
@@ -447,7 +465,7 @@ struct MountPlanner {
     }
 
     private mutating func noteSubMounts() {
-        guard tier == .fanotify else { return }
+        guard asksAboutOpens else { return }
         for index in mounts.indices {
             guard case .bind(let source, _, true, true) = mounts[index].kind else { continue }
             let prefix = source + "/"

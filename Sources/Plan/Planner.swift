@@ -23,8 +23,7 @@ public enum Planner {
         var unenforced = tree.unenforced
         if profile.enforcement.unknown == .trace {
             unenforced.append(
-                "unknown = \"trace\": in tier \(tier.rawValue) what no rule lists is not there at all, so it cannot be "
-                    + "traced (needs tier bpf)")
+                "unknown = \"trace\": what no rule lists is not there at all, so it cannot be traced")
         }
         if identity.kind == .ordinary, !request.caller.otherGroups.isEmpty {
             unenforced.append(
@@ -55,7 +54,7 @@ public enum Planner {
             homeFiles: tree.homeFiles,
             homePatterns: tree.homePatterns,
             decoys: tree.decoys,
-            landlock: LandlockPlanner.plan(tree: tree, abi: machine.landlockABI, identity: identity),
+            landlock: LandlockPlanner.plan(tree: tree, abi: machine.landlockABI, tier: tier),
             seccomp: SeccompPolicy(
                 nested: profile.process.nested, extra: profile.process.seccomp,
                 report: tree.hasProtectedObjects || !tree.protectedNames.isEmpty ? .refusalsAndWrites : .refusals),
@@ -65,6 +64,8 @@ public enum Planner {
             rules: tree.rules,
             deniedObjects: tree.deniedObjects,
             protectedNames: tree.protectedNames,
+            kernel: tier == .bpf ? KernelPlanner.plan(tree: tree, profile: profile) : nil,
+            asksAboutOpens: tree.asksAboutOpens,
             timeoutMilliseconds: profile.limits.timeoutMilliseconds,
             watchdog: profile.watchdog,
             watchdogMemory: profile.watchdog.memory.map { resolve($0, machine) },
@@ -81,7 +82,7 @@ public enum Planner {
     ) -> Tier {
         let best = machine.tiers.max() ?? .landlock
         let required = [profile.enforcement.require, request.require].compactMap { $0 }.max()
-        if machine.tiers.isEmpty || machine.landlockABI < 1 {
+        if machine.tiers.isEmpty || machine.landlockABI < 1 && best != .bpf {
             errors.append("this kernel has no Landlock, which every tier needs: \(remedy(machine, .landlock))")
         }
         if let required, best < required {

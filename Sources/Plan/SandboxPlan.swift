@@ -42,6 +42,10 @@ public struct SandboxPlan: Sendable, Equatable {
     public var deniedObjects: [DeniedObject]
     /// Protected paths that do not exist yet: watched.
     public var protectedNames: [ProtectedName]
+    /// Tier bpf: what the kernel is told. nil in the others.
+    public var kernel: KernelRules?
+    /// The supervisor is asked about opens on marked mounts.
+    public var asksAboutOpens: Bool
     public var timeoutMilliseconds: Int?
     public var watchdog: Profile.Watchdog
     public var watchdogMemory: UInt64?
@@ -104,6 +108,13 @@ public struct PlannedMount: Sendable, Equatable {
     public var origin: String
 }
 
+extension PlannedMount {
+    /// The folder or file of the host that is shown at its own path; nil: another kind of mount.
+    var sharedInPlace: String? {
+        if case .bind(target, _, _, _) = kind { target } else { nil }
+    }
+}
+
 public struct OwnerMap: Sendable, Hashable {
     public var user: UInt32
     public var group: UInt32
@@ -160,6 +171,9 @@ public struct LandlockPlan: Sendable, Equatable {
     public var handledAccess: UInt64
     public var scoped: UInt64
     public var rules: [Rule]
+
+    /// Whether there is anything for it to hold; the kernel refuses an empty ruleset.
+    public var isNeeded: Bool { handledAccess != 0 || scoped != 0 }
 
     public struct Rule: Sendable, Equatable {
         public var path: String

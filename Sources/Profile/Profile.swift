@@ -34,6 +34,9 @@ public enum Tier: String, Sendable, CaseIterable, Comparable {
     }
 
     public static func < (left: Tier, right: Tier) -> Bool { left.strength < right.strength }
+
+    /// Somebody sees what is opened and can tell of refusals; where nobody does, what is denied is rather not there.
+    public var tellsRefusals: Bool { self > .landlock }
 }
 
 extension Profile {

@@ -10,6 +10,9 @@ enum DenialFix {
         if violation.layer == .seccomp {
             return "if it is needed: [process] seccomp = [\"\(violation.operation)\"] in a profile, where mis allows it"
         }
+        if ["connect", "bind", "send", "listen"].contains(violation.operation) { return "--net host" }
+        // A deed, not an object: no rule of a profile allows it.
+        guard violation.layer != .bpf || violation.object.first == UInt8(ascii: "/") else { return nil }
         guard let index = violation.rule.index, rules.indices.contains(index) else {
             return violation.operation == "execute" ? "[filesystem] execute = [\"\(path)\"]" : "--ro \(path)"
         }

@@ -21,6 +21,7 @@ final class Enforcement {
     /// What the file systems at hand keep from being enforced.
     var unenforced: [String] = []
     private var observer: SystemCallObserver?
+    private var kernel: KernelEnforcement?
     private var home: FileDescriptor?
     private var files: HomeFiles?
     private let decider: ProfileDecider
@@ -40,8 +41,12 @@ final class Enforcement {
     }
 
     /// Everything that must be there before the agent starts.
-    func start(_ permissions: PermissionGroup?, policy source: PolicySource?) throws(SystemError) {
-        if let permissions { try answerOpens(permissions.group) }
+    func start(_ tier: TierHandles, policy source: PolicySource?) throws(SystemError) {
+        if let permissions = tier.permissions { try answerOpens(permissions.group) }
+        if let guardian = tier.kernel {
+            kernel = try KernelEnforcement(
+                guardian, loop: loop, events: KernelEvents(decider: decider, sink: sink), sink)
+        }
         if let source { try followPolicy(source) }
         try watchNames()
         // What repeats is added up for a moment, and passed on with its count: the threat level waits for it.
@@ -134,7 +139,9 @@ final class Enforcement {
     }
 
     /// The last preparations, when the sandbox's file system stands and the agent has not started.
-    func complete() throws(SystemError) {
+    /// - Parameter pid: the sandbox's pid 1, as the host numbers it.
+    func complete(inside pid: Int32) throws(SystemError) {
+        try kernel?.label(inside: pid)
         guard let home = home.take() else { return }
         let homeFiles = try HomeFiles(
             home: home, files: plan.homeFiles.map(listed), patterns: plan.homePatterns.map(pattern),
@@ -198,5 +205,6 @@ final class Enforcement {
         // Made for something that was gone before it could be moved aside: then it is not needed.
         unsafe rmdir(quarantinePath)
         if let counts = arbiter?.counts { sink.allowed(counts.allow) }
+        kernel?.finish()
     }
 }

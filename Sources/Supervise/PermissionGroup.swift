@@ -9,3 +9,16 @@ public final class PermissionGroup {
 
     public var descriptor: Int32 { group.descriptor.number }
 }
+
+/// What a tier needs before the sandbox is cloned, handed on to the supervisor.
+public struct TierHandles {
+    /// Where opens are asked about.
+    public var permissions: PermissionGroup?
+    /// Tier bpf.
+    public var kernel: KernelGuard?
+
+    public init(permissions: PermissionGroup?, kernel: KernelGuard?) {
+        self.permissions = permissions
+        self.kernel = kernel
+    }
+}

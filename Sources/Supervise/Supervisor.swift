@@ -40,7 +40,7 @@ public final class Supervisor {
     public init(
         plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian,
         recorder: SessionRecorder, alarm: RecordAlarm, signals: consuming SignalSource,
-        permissions: PermissionGroup?, reasoning: consuming FileDescriptor?, policy: PolicySource?
+        tier: TierHandles, reasoning: consuming FileDescriptor?, policy: PolicySource?
     ) throws(SystemError) {
         self.plan = plan
         self.cgroup = cgroup
@@ -58,7 +58,7 @@ public final class Supervisor {
         watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
         violations = Violations(plan: plan, recorder: recorder)
         enforcement = try Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
-        try enforcement.start(permissions, policy: policy)
+        try enforcement.start(tier, policy: policy)
     }
 
     /// What could not be enforced, found out while preparing.
@@ -140,7 +140,7 @@ public final class Supervisor {
     /// Everything the child handed over has been taken: from here on the agent may run.
     private func openGate(_ process: SandboxedProcess) {
         do {
-            try enforcement.complete()
+            try enforcement.complete(inside: process.pid)
             process.open()
         } catch {
             ending.failure = LaunchFailure(error)
@@ -272,7 +272,7 @@ public final class Supervisor {
         return SandboxOutcome(
             exit: exit, setupFailure: failure, detail: ending.detail,
             durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,
-            denials: violations.log, lostEvents: recorder.lost, level: violations.worstLevel, usage: usage,
+            denials: violations.log, lostEvents: violations.lostEvents, level: violations.worstLevel, usage: usage,
             policy: enforcement.policyVersions)
     }
 }

@@ -11,10 +11,13 @@ final class Violations: ViolationSink {
     private var escalation: Escalation
     private(set) var log = DenialLog()
     private(set) var verdicts = RunReport.Verdicts()
+    private(set) var lostEvents: UInt64 = 0
     /// Called once, when level 1 is reached.
     var onEmergency: () -> Void = {}
     /// Called when nothing can be promised any more.
     var onLoss: (String) -> Void = { _ in }
+    /// Called with each new level.
+    var onLevel: (Int) -> Void = { _ in }
     /// Called with each violation: equal ones may follow, and are passed on when asked for.
     var onViolation: () -> Void = {}
     private var level = 5
@@ -29,13 +32,28 @@ final class Violations: ViolationSink {
 
     func allowed(_ count: UInt64) { verdicts.allow += count }
 
+    /// Denials the kernel counted and did not tell one by one.
+    func untold(_ count: UInt64) { verdicts.deny += count }
+
+    /// Events the kernel had no room for.
+    func lostInKernel(_ count: UInt64) { lostEvents += count }
+
     func enforcementLost(_ reason: String) { onLoss(reason) }
+
+    /// Something was allowed, and the profile wants that recorded.
+    func observed(operation: String, object: [UInt8], pid: Int32) {
+        line("allow", operation, object, pid)
+    }
 
     func traced(operation: String, object: [UInt8], pid: Int32) {
         verdicts.trace += 1
         guard plan.streams.trace else { return }
+        line("trace", operation, object, pid)
+    }
+
+    private func line(_ event: String, _ operation: String, _ object: [UInt8], _ pid: Int32) {
         recorder.append(.execution, .trace) { writer in
-            writer.member("event", "trace")
+            writer.member("event", event)
             writer.member("operation", operation)
             writer.member("object", bytes: object)
             writer.member("pid", pid)
@@ -102,6 +120,7 @@ final class Violations: ViolationSink {
             writer.member("from", before)
             writer.member("level", level)
         }
+        onLevel(level)
         if level == 1 { onEmergency() }
     }
 }

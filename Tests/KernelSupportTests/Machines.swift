@@ -18,9 +18,9 @@ extension KernelSupport {
         support.processors = 4
         var detail = MachineDetail()
         detail.permissionEvents = .yes
-        detail.bpf.hasTypeInformation = true
-        detail.bpf.hasFileSystem = true
-        detail.bpf.program = .yes
+        support.bpf.hasTypeInformation = true
+        support.bpf.hasFileSystem = true
+        support.bpf.program = .yes
         detail.unifiedControllers = ["cpuset", "cpu", "io", "memory", "pids"]
         detail.ownCgroups = ["0::/user.slice/session-1.scope"]
         detail.mitigations = [.init(name: "meltdown", status: "Mitigation: PTI")]
@@ -38,7 +38,7 @@ extension KernelSupport {
         support.caller.capabilities = 0
         support.fanotify = .no("it needs root")
         support.detail?.permissionEvents = nil
-        support.detail?.bpf.program = nil
+        support.bpf.program = nil
         return support
     }
 

@@ -38,9 +38,9 @@ import Testing
         let detail = try #require(support.detail)
         #expect(detail.permissionEvents == .yes)
         #expect(detail.userNamespace == .works)
-        #expect(detail.bpf.hasTypeInformation == FileManager.default.fileExists(atPath: "/sys/kernel/btf/vmlinux"))
+        #expect(support.bpf.hasTypeInformation == FileManager.default.fileExists(atPath: "/sys/kernel/btf/vmlinux"))
         // Tried exactly where the list says it could be.
-        #expect((detail.bpf.program != nil) == (support.securityModules?.contains("bpf") == true))
+        #expect((support.bpf.program != nil) == (support.securityModules?.contains("bpf") == true))
         #expect(detail.mitigations.contains { $0.name == "meltdown" })
         #expect(detail.ownCgroups.contains { $0.hasPrefix("0::/") })
         #expect(detail.program.hasPrefix("/"))

@@ -1,3 +1,4 @@
+import Cgroup
 import Profile
 import Testing
 
@@ -19,11 +20,22 @@ import Testing
 }
 
 @Suite struct TierTests {
-    @Test func theBpfTierSaysThatItIsNotBuiltIn() {
-        // Even on a machine that has everything for it.
-        let bpf = KernelSupport.complete.tiers[0]
-        #expect(bpf == TierAvailability(.bpf, .no("the bpf tier is not built into this version of mis")))
-        #expect(KernelSupport.complete.bestTier == .fanotify)
+    @Test func theBpfTierSaysWhatIsMissing() {
+        #expect(KernelSupport.complete.bestTier == .bpf)
+        func reason(_ change: (inout KernelSupport) -> Void) -> String? {
+            KernelSupport.complete.with(change).tiers[0].answer.reason
+        }
+        #expect(reason { $0.release = "5.15.0" } == "it needs kernel 6.1; this is 5.15.0")
+        #expect(reason { $0.architecture = "aarch64" } == "it is for x86_64; this is aarch64")
+        #expect(reason { $0.caller.capabilities = 0 } == "it needs root")
+        #expect(reason { $0.securityModules = nil }?.contains("does not say") == true)
+        #expect(reason { $0.securityModules = ["landlock"] }?.contains("not among") == true)
+        #expect(reason { $0.bpf.hasTypeInformation = false }?.contains("type information") == true)
+        #expect(reason { $0.bpf.hasFileSystem = false }?.contains("/sys/fs/bpf") == true)
+        #expect(reason { $0.cgroup = .found(CgroupHierarchy(unified: nil)) }?.contains("v2") == true)
+        #expect(reason { $0.bpf.program = .no("refused") } == "refused")
+        // What was not tried is not held against it: loading will say.
+        #expect(reason { $0.bpf.program = nil } == nil)
     }
 
     @Test func strongestFirst() {
@@ -33,8 +45,13 @@ import Testing
     }
 
     @Test func withoutLandlockThereIsNoTier() {
-        let support = KernelSupport.complete.with { $0.landlockABI = 0 }
-        #expect(support.bestTier == nil)
+        let support = KernelSupport.complete.with {
+            $0.landlockABI = 0
+            $0.securityModules = ["bpf"]
+        }
+        // Tier bpf has no need of it.
+        #expect(support.bestTier == .bpf)
+        #expect(support.with { $0.caller.capabilities = 0 }.bestTier == nil)
         #expect(support.tiers[2].answer == .no("Landlock is not among the kernel's active security modules"))
         let old = support.with { $0.release = "5.10.0-30-amd64" }
         #expect(old.tiers[2].answer == .no("Landlock needs kernel 5.13; this is 5.10.0-30-amd64"))
@@ -43,9 +60,10 @@ import Testing
     @Test func aKernelWithoutPermissionEventsHasNoFanotifyTier() {
         let support = KernelSupport.complete.withDetail { $0.permissionEvents = .no("not built") }
         #expect(support.tiers[1].answer == .no("not built"))
-        #expect(support.bestTier == .landlock)
+        let older = support.with { $0.release = "5.15.0" }
+        #expect(older.bestTier == .landlock)
         // Without the full probe the group alone decides.
-        #expect(support.with { $0.detail = nil }.bestTier == .fanotify)
+        #expect(older.with { $0.detail = nil }.bestTier == .fanotify)
     }
 
     @Test func aMachineNobodyAskedHasNothing() {

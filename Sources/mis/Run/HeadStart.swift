@@ -17,8 +17,8 @@ final class HeadStart {
     let unenforced: [String]
     /// The sandbox's init, until the first process has it.
     private(set) var image: FileDescriptor?
-    /// Where opens are asked about, in tier fanotify.
-    let permissions: PermissionGroup?
+    /// What the tier needs. Tier bpf's is made when the plan is known.
+    private(set) var tier: TierHandles
     let reasoning: ReasoningPipe?
     private let ground: Groundwork
     private var first: First?
@@ -44,7 +44,7 @@ final class HeadStart {
         guardian.watch(killFile: cgroup?.killFile)
         do {
             image = try InitImage.open()
-            permissions = tier == .fanotify ? try PermissionGroup() : nil
+            self.tier = TierHandles(permissions: tier == .fanotify ? try PermissionGroup() : nil, kernel: nil)
             self.reasoning = reasoning ? try ReasoningPipe() : nil
         } catch {
             Self.remove(made.cgroup)
@@ -68,12 +68,16 @@ final class HeadStart {
     }
 
     /// Gives it the plan.
-    func launch(_ plan: SandboxPlan) throws(SetupProblem) -> SandboxedProcess {
-        if first == nil { try begin() }
+    /// - Parameter arbiter: the kernel's programs, in tier bpf.
+    func launch(_ plan: SandboxPlan, _ arbiter: KernelArbiter?) throws(SetupProblem) -> SandboxedProcess {
+        if first == nil {
+            if plan.tier == .bpf { try register(plan, arbiter) }
+            try begin()
+        }
         guard let first else { throw SetupProblem("the sandbox has not been begun") }
         do throws(LaunchFailure) {
             try Launcher.launch(
-                plan, from: first.process, image: first.image, fanotify: permissions?.descriptor,
+                plan, from: first.process, image: first.image, fanotify: tier.permissions?.descriptor,
                 reasoning: first.reasoning)
         } catch {
             throw Self.problem(error)
@@ -81,9 +85,24 @@ final class HeadStart {
         return first.process
     }
 
+    /// Tier bpf: the sandbox is in the kernel's tables before anything of it exists.
+    private func register(_ plan: SandboxPlan, _ arbiter: KernelArbiter?) throws(SetupProblem) {
+        guard let arbiter, let folder = cgroup?.cloneInto, let image = image?.number else {
+            throw SetupProblem(
+                "tier bpf knows a sandbox by its cgroup, and none could be made in the v2 tree; 'mis doctor' says why")
+        }
+        do {
+            if plan.asksAboutOpens { tier.permissions = try PermissionGroup() }
+            tier.kernel = try arbiter.register(plan, cgroup: folder, image: image)
+        } catch {
+            throw Self.problem(error)
+        }
+    }
+
     /// Takes everything back; the guardian ends with this process.
     func abandon() {
         first?.process.abandon()
+        tier.kernel?.end()
         Self.remove(cgroup)
     }
 

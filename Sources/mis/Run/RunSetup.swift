@@ -5,12 +5,15 @@ import LinuxSystem
 import Plan
 import Profile
 import Record
+import Supervise
 
 /// From the command line to a plan: everything that can be decided before anything is done.
 struct RunSetup {
     let plan: SandboxPlan
     let state: StateFolder
     let support: KernelSupport
+    /// Tier bpf.
+    let arbiter: KernelArbiter?
     /// What was made meanwhile, or why it could not be; nil in a dry run.
     let headStart: Result<HeadStart, SetupProblem>?
 
@@ -53,7 +56,8 @@ struct RunSetup {
         if !mistakes.isEmpty { throw Refusal(sentences: mistakes) }
 
         let support = KernelSupport.probe()
-        let machine = Machine(support)
+        var machine = Machine(support)
+        arbiter = options.dryRun ? nil : Self.openArbiter(&machine, cgroups: support.cgroup.hierarchy?.unified)
         // While the sandbox's first process makes its namespaces, the host is looked at and the rest planned.
         let tier = machine.tiers.max() ?? .landlock
         let ground = options.dryRun ? nil : Planner.groundwork(profile: profile, request: request, machine: machine)
@@ -69,6 +73,23 @@ struct RunSetup {
             throw error
         }
         self.headStart = headStart
+    }
+
+    /// The kernel's programs, where this machine says it takes them. When it does not after all, a lower tier is in force
+    /// unless the request forbids that, and the run says so.
+    private static func openArbiter(_ machine: inout Machine, cgroups: String?) -> KernelArbiter? {
+        guard machine.tiers.contains(.bpf), let cgroups else { return nil }
+        do throws(KernelArbiter.Unavailable) {
+            guard unsafe access(cgroups, W_OK) == 0 else {
+                throw KernelArbiter.Unavailable("no cgroup can be made in \(cgroups): \(Errno(errno))")
+            }
+            return try KernelArbiter()
+        } catch {
+            machine.tiers.removeAll { $0 == .bpf }
+            machine.missing[.bpf] = error.description
+            machine.refused[.bpf] = error.description
+            return nil
+        }
     }
 
     private static func begin(
@@ -96,6 +117,9 @@ struct RunSetup {
             let host = try HostView.gather(profile: profile, request: request, home: home, tier: tier)
             var plan = try Planner.plan(profile: profile, request: request, machine: machine, host: host)
             plan.leaveOutForeignFileSystems()
+            if plan.tier < .bpf, let reason = machine.refused[.bpf] {
+                plan.unenforced.append("tier bpf: \(reason)")
+            }
             return plan
         } catch let error as PlanErrors {
             throw Refusal(sentences: error.sentences)

@@ -30,7 +30,7 @@ final class RunningSandbox {
         var gaps = plan.unenforced + begun.unenforced
         do throws(SetupProblem) {
             try Self.accept(gaps, plan)
-            let process = try begun.launch(plan)
+            let process = try begun.launch(plan, setup.arbiter)
             // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
             let alarm = try SetupProblem.from { () throws(SystemError) in try RecordAlarm() }
             recorder = try Self.startRecord(setup, identifier, alarm)
@@ -67,7 +67,7 @@ final class RunningSandbox {
             writer.member("signal", outcome.exit.signal)
             writer.member("duration_ms", outcome.durationMilliseconds)
         }
-        outcome.lostEvents = recorder.finish().lost
+        outcome.lostEvents += recorder.finish().lost
         return outcome
     }
 
@@ -117,7 +117,7 @@ final class RunningSandbox {
         do {
             return try Supervisor(
                 plan: plan, cgroup: begun.cgroup, guardian: begun.guardian, recorder: recorder, alarm: alarm,
-                signals: signals, permissions: begun.permissions, reasoning: begun.reasoning?.takeReader(),
+                signals: signals, tier: begun.tier, reasoning: begun.reasoning?.takeReader(),
                 policy: policy.map { PolicySource(folder: $0) })
         } catch {
             throw SetupProblem(error)

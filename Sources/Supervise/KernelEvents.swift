@@ -1,0 +1,108 @@
+import Arbiter
+import Enforce
+import LinuxSystem
+import Plan
+import Profile
+
+/// Turns what the kernel's programs tell into violations and lines of the record.
+struct KernelEvents {
+    private let decider: ProfileDecider
+    private let sink: Violations
+
+    init(decider: ProfileDecider, sink: Violations) {
+        self.decider = decider
+        self.sink = sink
+    }
+
+    /// - Returns: the violation that a denial is.
+    func take(_ event: borrowing ArbiterEvent) -> Violation? {
+        switch event.verdict {
+        case .denied:
+            let violation = Violation(
+                operation: Self.operation(event), object: Array(Self.object(event).utf8), rule: rule(event),
+                layer: .bpf, pid: event.pid, program: Array(event.command.utf8),
+                count: 1 + UInt64(event.repeats), countsTowardsLevel: !Self.honest.contains(event.operationName))
+            sink.violation(violation)
+            return violation
+        case .traced:
+            sink.traced(operation: Self.operation(event), object: Array(Self.object(event).utf8), pid: event.pid)
+        case .allowed:
+            sink.observed(operation: Self.operation(event), object: Array(Self.object(event).utf8), pid: event.pid)
+        }
+        return nil
+    }
+
+    /// What honest programs try and live without: a look at the network, a socket of a rare family, a protocol's module.
+    private static let honest: Set<String> = [
+        "socket", "connect", "send", "bind", "listen", "module", "setattr", "chown", "chmod", "xattr", "schedule",
+        "key", "syslog", "watch",
+    ]
+
+    /// `open` tells reading, writing and executing apart, like the other tiers.
+    private static func operation(_ event: borrowing ArbiterEvent) -> String {
+        let name = event.operationName
+        if name == "exec" { return "execute" }
+        guard name == "open" else { return name }
+        let missing = event.wanted.subtracting(event.verdict == .allowed ? [] : event.granted)
+        if missing.contains(.execute) { return "execute" }
+        return missing.contains(.write) ? "write" : "open"
+    }
+
+    private static func object(_ event: borrowing ArbiterEvent) -> String {
+        let path = event.path
+        if !path.isEmpty { return path }
+        let detail = event.detail
+        switch event.operationName {
+        case "connect", "bind", "send": return AddressText.describe(event.address, port: event.port)
+        case "socket": return "family \(detail >> 32), type \(detail >> 16 & 0xffff), protocol \(detail & 0xffff)"
+        case "listen": return "family \(detail)"
+        case "signal": return "signal \(detail)"
+        case "unix-connect", "unix-send": return "a unix socket without a path"
+        case "credentials": return "user \(detail)"
+        default: return "number \(detail)"
+        }
+    }
+
+    private func rule(_ event: borrowing ArbiterEvent) -> RuleReference {
+        if let index = KernelGuard.index(event.rule) { return decider.reference(Int32(index)) }
+        let path = event.path
+        if path.hasPrefix("/") { return decider.reference(decider.verdict(path.utf8Span.span).rule) }
+        if !path.isEmpty { return decider.reference(-1) }
+        switch event.operationName {
+        case "connect", "bind", "send", "listen": return RuleReference(text: "[network] mode = \"none\"")
+        case "unix-connect", "unix-send":
+            return RuleReference(text: "a socket of the host is reached only where a rule names it")
+        default: return RuleReference(text: "not for a sandbox")
+        }
+    }
+}
+
+/// Addresses as people write them.
+enum AddressText {
+    /// - Parameter address: 16 bytes, IPv4 as ::ffff:a.b.c.d.
+    static func describe(_ address: [UInt8], port: UInt16) -> String {
+        guard address.count == 16 else { return "port \(port)" }
+        if address.starts(with: [UInt8](repeating: 0, count: 10) + [0xff, 0xff]) {
+            return address[12...].map(String.init).joined(separator: ".") + ":\(port)"
+        }
+        return "[\(sixteenBytes(address))]:\(port)"
+    }
+
+    /// RFC 5952: the longest run of zero groups, of at least two, becomes "::".
+    private static func sixteenBytes(_ address: [UInt8]) -> String {
+        let groups = stride(from: 0, to: 16, by: 2).map { UInt16(address[$0]) << 8 | UInt16(address[$0 + 1]) }
+        var best = 0..<0
+        var start = 0
+        while start < groups.count {
+            var end = start
+            while end < groups.count, groups[end] == 0 { end += 1 }
+            if end - start > max(best.count, 1) { best = start..<end }
+            start = max(end, start + 1)
+        }
+        func text(_ groups: ArraySlice<UInt16>) -> String {
+            groups.map { String($0, radix: 16) }.joined(separator: ":")
+        }
+        if best.isEmpty { return text(groups[...]) }
+        return text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
+    }
+}
