@@ -88,6 +88,21 @@ static long write_file(struct state *state, const struct mis_step *step) {
     return written < 0 ? written : 0;
 }
 
+/* Namespaces are behind magic links, which have to be followed; what came of it is checked instead. */
+static long open_namespace(struct state *state, const struct mis_step *step) {
+    long fd = attempt(state, SYS_openat, raw4(SYS_openat, AT_FDCWD, step->path, O_RDONLY | O_CLOEXEC, 0));
+    if (fd < 0)
+        return fd;
+    struct statfs system;
+    long known = attempt(state, SYS_fstatfs, raw2(SYS_fstatfs, fd, &system));
+    if (known < 0 || system.f_type != NSFS_MAGIC) {
+        raw1(SYS_close, fd);
+        return known < 0 ? known : -EXDEV;
+    }
+    keep(state, step->slot, (int)fd);
+    return 0;
+}
+
 static long new_file_system(struct state *state, const struct mis_step *step) {
     long context = attempt(state, SYS_fsopen, raw2(SYS_fsopen, step->path, FSOPEN_CLOEXEC));
     if (context < 0)
@@ -552,6 +567,8 @@ static long obey(struct state *state, const struct mis_step *step) {
     }
     case mis_step_execute:
         return execute(state, step);
+    case mis_step_open_namespace:
+        return open_namespace(state, step);
     case mis_step_more:
         return wait_for(state, &state->setup->more);
     }

@@ -21,6 +21,10 @@ int clinux_pipe(int *ends) {
     return pipe2(ends, O_CLOEXEC);
 }
 
+int clinux_reserve(int fd, size_t size) {
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size);
+}
+
 int clinux_add_seals(int fd, int seals) {
     return fcntl(fd, F_ADD_SEALS, seals);
 }

@@ -29,6 +29,16 @@ struct GroundSteps {
         root(&steps)
         proc(&steps)
         devices(&steps)
+        // The last to let go of a mount waits for the kernel's grace periods. It is not to be the child, on its way to the
+        // agent or at its end, but whoever closes our copies: the guardian, when the launcher is gone.
+        steps.add(
+            mis_step_open_namespace, deed: "opening", object: "the mount namespace", path: "/proc/self/ns/mnt",
+            slot: .mountNamespace)
+        for slot in [Slot.mountNamespace, .proc] {
+            steps.add(
+                mis_step_send, deed: "handing over what is let go of last", slot: slot,
+                number: UInt64(SentDescriptor.kept.rawValue))
+        }
         steps.add(mis_step_more, deed: "waiting for the plan")
     }
 

@@ -77,6 +77,9 @@ public import Plan
             case .home: return .home(descriptor)
             case .terminal: return .terminal(descriptor)
             case .listener: return .listener(descriptor)
+            case .kept:
+                // Never closed by us: it ends with launcher and guardian.
+                return nextMessage()
             case nil:
                 close(descriptor)
                 return nextMessage()

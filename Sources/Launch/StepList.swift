@@ -16,6 +16,7 @@ enum Slot: Int32 {
     case terminalPeer
     case listener
     case fresh
+    case mountNamespace
 
     /// From here on: user namespaces for idmapped mounts, one for each owner.
     static let firstIdmap: Int32 = 16
@@ -39,6 +40,8 @@ enum SentDescriptor: UInt32 {
     case home = 1
     case terminal
     case listener
+    /// Something whose end takes the kernel long: kept open on our side until nobody waits for it.
+    case kept
 }
 
 /// The steps being written: C structures for the child, and for each a sentence for people.

@@ -145,6 +145,9 @@ struct Outgoing: ~Copyable {
         for stream in SessionStream.allCases { try? files[stream].create(in: folder.folder) }
         if nextManifest == nil {
             nextManifest = try? RecordIO.createFile(SessionManifest.temporaryName, in: folder.folder)
+            // Room that is there already needs no finding on a full disk; and ext4, before a file is put in another's
+            // place, starts writing out what has no place of its own yet.
+            if let file = nextManifest?.number { RecordIO.reserve(4096, in: file) }
         }
     }
 

@@ -53,6 +53,11 @@ enum RecordIO {
         return try answer.get()
     }
 
+    /// Sets room aside behind the file's end, as far as its file system can.
+    static func reserve(_ bytes: Int, in file: Int32) {
+        _ = clinux_reserve(file, bytes)
+    }
+
     static func truncate(_ file: Int32, to length: Int) throws(Errno) {
         try kernel { ftruncate(file, length) }
     }

@@ -55,6 +55,7 @@ enum mis_step_kind {
     mis_step_open = 40,              /* place/path -> slot, O_PATH */
     mis_step_execute = 41,           /* the init; data: struct mis_execution */
     mis_step_more = 42,              /* waits for the second list, and goes on with it */
+    mis_step_open_namespace = 43,    /* path, a link in a procfs -> slot */
 };
 
 enum mis_step_flags {

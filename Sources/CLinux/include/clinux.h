@@ -69,6 +69,8 @@ int clinux_duplicate(int fd);
 int clinux_set_nonblocking(int fd);
 /* pipe2(O_CLOEXEC). */
 int clinux_pipe(int *_Nonnull ends);
+/* fallocate(FALLOC_FL_KEEP_SIZE) of the file's first `size` bytes. */
+int clinux_reserve(int fd, size_t size);
 /* fcntl(F_ADD_SEALS). */
 int clinux_add_seals(int fd, int seals);
 char *_Nullable *_Nullable clinux_environment(void);
