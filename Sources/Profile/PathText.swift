@@ -337,8 +337,12 @@ private struct Components {
     }
 
     var text: String {
-        let joined = names.joined(separator: "/")
-        return names.first.map { begins($0, "${") } == true ? joined : "/" + joined
+        var text = ""
+        for name in names {
+            if !text.isEmpty || !begins(name, "${") { text += "/" }
+            text += name
+        }
+        return text.isEmpty ? "/" : text
     }
 }
 

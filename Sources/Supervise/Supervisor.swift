@@ -70,6 +70,8 @@ public final class Supervisor {
         violations.onEmergency = { [unowned self] in kill(because: .policy, detail: "threat level 1") }
         violations.onLoss = { [unowned self] what in kill(because: .enforcementLost, detail: what) }
         watchSources(process)
+        // With nothing to wait for, the child need not wait for us either.
+        if !plan.handsOverBeforeStart { openGate(process) }
         loop.run()
         return finish(process)
     }
@@ -116,7 +118,7 @@ public final class Supervisor {
     private func serveMessages(_ process: SandboxedProcess) {
         while let message = process.nextMessage() {
             switch message {
-            case .prepared: openGate(process)
+            case .prepared: if plan.handsOverBeforeStart { openGate(process) }
             case .ready: ending.isReady = true
             case .executionFailed(let error):
                 if ending.isReady {
@@ -137,7 +139,7 @@ public final class Supervisor {
         }
     }
 
-    /// Everything the child handed over has been taken: from here on the agent may run.
+    /// Everything the child had to hand over has been taken: from here on the agent may run.
     private func openGate(_ process: SandboxedProcess) {
         do {
             try enforcement.complete(inside: process.pid)
@@ -274,5 +276,13 @@ public final class Supervisor {
             durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,
             denials: violations.log, lostEvents: violations.lostEvents, level: violations.worstLevel, usage: usage,
             policy: enforcement.policyVersions)
+    }
+}
+
+extension SandboxPlan {
+    /// Whether the child has something for us that must be at work before the agent is: a terminal, the private home's
+    /// files, in tier bpf the mounts it made.
+    fileprivate var handsOverBeforeStart: Bool {
+        terminals.contains(true) || !homeFiles.isEmpty || !homePatterns.isEmpty || tier == .bpf
     }
 }
