@@ -3,9 +3,8 @@ import Glibc
 import Record
 
 // The common case first: see RunArguments.
-if CommandLine.arguments.dropFirst().first == "run",
-    let arguments = RunArguments(plain: CommandLine.arguments.dropFirst(2))
-{
+let words = RawArguments.texts()
+if words.first == "run", let arguments = RunArguments(plain: words.dropFirst()) {
     exit(RunSequence(options: arguments).run())
 }
 do {
@@ -13,7 +12,7 @@ do {
     try command.run()
 } catch {
     // A slip on the command line of `run` is a set-up that failed: nothing ran.
-    if Mis.exitCode(for: error) == .validationFailure, CommandLine.arguments.dropFirst().first == "run" {
+    if Mis.exitCode(for: error) == .validationFailure, words.first == "run" {
         Messages.say(Mis.message(for: error))
         exit(RunExit.setup(.failed).code)
     }

@@ -4,6 +4,17 @@ import LinuxSystem
 ///
 /// Unsafe: reads the process's argument vector, which nobody changes.
 enum RawArguments {
+    /// All of them but the program's name, repaired; for less than Swift's own array costs at each start.
+    static func texts() -> [String] {
+        var texts: [String] = []
+        var index = 1
+        while index < Int(CommandLine.argc), let argument = unsafe CommandLine.unsafeArgv[index] {
+            texts.append(unsafe String(cString: argument))
+            index += 1
+        }
+        return texts
+    }
+
     /// The last `count` arguments.
     static func last(_ count: Int) -> [[UInt8]] {
         let total = Int(CommandLine.argc)
