@@ -9,65 +9,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
-#include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/keyctl.h>
-#include <linux/landlock.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
-#include <linux/openat2.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
-#include "claunch.h"
 #include "clone.h"
-#include "raw_syscall.h"
-
-/* Newer than the oldest headers this is built with. */
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
-#endif
-
-struct state {
-    struct mis_setup *setup;
-    int slots[mis_slot_count];
-    int call; /* the last system call made, for the report */
-};
-
-#define attempt(state, number, result) ((state)->call = (int)(number), (result))
-
-static int place(const struct state *state, int32_t slot) {
-    return slot >= 0 && slot < mis_slot_count ? state->slots[slot] : AT_FDCWD;
-}
-
-static void keep(struct state *state, int32_t slot, int fd) {
-    if (slot >= 0 && slot < mis_slot_count)
-        state->slots[slot] = fd;
-    else
-        raw1(SYS_close, fd);
-}
-
-/* Opens `path` as an O_PATH descriptor; no symlink is followed, whatever is on the way. */
-static int open_path(struct state *state, int32_t slot, const char *path) {
-    int directory = place(state, slot);
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-    if (slot >= 0)
-        how.resolve |= RESOLVE_BENEATH;
-    return (int)attempt(state, SYS_openat2, raw4(SYS_openat2, directory, *path ? path : ".", &how, sizeof how));
-}
+#include "setup.h"
 
 static long write_file(struct state *state, const struct mis_step *step) {
     /* /proc/self is a symlink, so links are followed; that the file is procfs's own is checked instead. */
@@ -236,89 +195,6 @@ static long loopback_up(struct state *state) {
     return result;
 }
 
-static long limit(struct state *state, const struct mis_step *step) {
-    struct rlimit before;
-    long result = attempt(state, SYS_prlimit64, raw4(SYS_prlimit64, 0, step->number, NULL, &before));
-    if (result < 0)
-        return result;
-    /* A limit below ours is kept: a sandbox only ever tightens. */
-    struct rlimit wanted = {step->value, step->value};
-    if (before.rlim_max < wanted.rlim_max)
-        wanted.rlim_cur = wanted.rlim_max = before.rlim_max;
-    return attempt(state, SYS_prlimit64, raw4(SYS_prlimit64, 0, step->number, &wanted, NULL));
-}
-
-static long drop_capabilities(struct state *state, const struct mis_step *step) {
-    uint64_t kept = step->value;
-    /* Up to the first the kernel does not know: whoever counted them before may have been told wrong. */
-    for (uint64_t capability = 0; capability < 64; capability++) {
-        if (kept >> capability & 1)
-            continue;
-        long result = attempt(state, SYS_prctl, raw5(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0));
-        if (result == -EINVAL && capability > CAP_CHECKPOINT_RESTORE)
-            break;
-        if (result < 0)
-            return result;
-    }
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {
-        {(uint32_t)kept, (uint32_t)kept, (uint32_t)kept},
-        {(uint32_t)(kept >> 32), (uint32_t)(kept >> 32), (uint32_t)(kept >> 32)},
-    };
-    raw5(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    /* Locked secure bits: uid 0, should there ever be one, means nothing, and ids never change capabilities. */
-    uint64_t bits = SECURE_ALL_BITS | SECURE_ALL_LOCKS;
-    if (kept)
-        bits &= ~(uint64_t)(SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
-    bits &= ~(uint64_t)(SECBIT_KEEP_CAPS); /* cleared by execve in any case; locked off */
-    long result = attempt(state, SYS_prctl, raw5(SYS_prctl, PR_SET_SECUREBITS, bits, 0, 0, 0));
-    if (result < 0)
-        return result;
-    result = attempt(state, SYS_capset, raw2(SYS_capset, &header, data));
-    for (uint64_t capability = 0; result == 0 && capability < 64; capability++)
-        if (kept >> capability & 1)
-            result = attempt(state, SYS_prctl, raw5(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0));
-    return result;
-}
-
-static long landlock_ruleset(struct state *state, const struct mis_step *step) {
-    long fd = attempt(state, SYS_landlock_create_ruleset,
-                      raw3(SYS_landlock_create_ruleset, step->data, step->data_length, 0));
-    if (fd < 0)
-        return fd;
-    keep(state, step->slot, (int)fd);
-    return 0;
-}
-
-static long landlock_allow(struct state *state, const struct mis_step *step) {
-    int parent = open_path(state, step->place, step->path);
-    if (parent < 0)
-        return parent;
-    struct landlock_path_beneath_attr rule = {.allowed_access = step->value, .parent_fd = parent};
-    long result = attempt(state, SYS_landlock_add_rule,
-                          raw4(SYS_landlock_add_rule, place(state, step->slot), LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
-    raw1(SYS_close, parent);
-    return result;
-}
-
-static long install_filter(struct state *state, const struct mis_step *step) {
-    struct sock_fprog program = {(unsigned short)(step->data_length / sizeof(struct sock_filter)),
-                                 (struct sock_filter *)step->data};
-    unsigned long flags =
-        step->flags & mis_flag_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV : 0;
-    long fd = attempt(state, SYS_seccomp, raw3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
-    if (fd == -EINVAL && flags) {
-        /* Before 5.19: an interrupted notification is started again, which only costs time. */
-        flags &= ~(unsigned long)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-        fd = attempt(state, SYS_seccomp, raw3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
-    }
-    if (fd < 0)
-        return fd;
-    if (flags)
-        keep(state, step->slot, (int)fd);
-    return 0;
-}
-
 static long send_descriptor(struct state *state, const struct mis_step *step) {
     struct mis_sent_descriptor body = {(uint32_t)step->number};
     struct iovec part = {&body, sizeof body};
@@ -484,7 +360,7 @@ static long obey(struct state *state, const struct mis_step *step) {
     case mis_step_loopback:
         return loopback_up(state);
     case mis_step_limit:
-        return limit(state, step);
+        return mis_limit(state, step);
     case mis_step_clear_groups:
         return attempt(state, SYS_setgroups, raw2(SYS_setgroups, 0, NULL));
     case mis_step_group:
@@ -500,18 +376,18 @@ static long obey(struct state *state, const struct mis_step *step) {
         return serial < 0 && serial != -ENOSYS ? serial : 0;
     }
     case mis_step_capabilities:
-        return drop_capabilities(state, step);
+        return mis_drop_capabilities(state, step);
     case mis_step_no_new_privileges:
         return attempt(state, SYS_prctl, raw5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     case mis_step_landlock_ruleset:
-        return landlock_ruleset(state, step);
+        return mis_landlock_ruleset(state, step);
     case mis_step_landlock_allow:
-        return landlock_allow(state, step);
+        return mis_landlock_allow(state, step);
     case mis_step_landlock_restrict:
         return attempt(state, SYS_landlock_restrict_self,
                        raw2(SYS_landlock_restrict_self, place(state, step->slot), 0));
     case mis_step_seccomp:
-        return install_filter(state, step);
+        return mis_install_filter(state, step);
     case mis_step_send:
         return send_descriptor(state, step);
     case mis_step_terminal:
