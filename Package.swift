@@ -38,6 +38,9 @@ let package = Package(
             name: "PolicyFiles", dependencies: ["ThreatPolicy", "Profile", "JSONText", "LinuxSystem"],
             swiftSettings: strict),
 
+        .executableTarget(
+            name: "policy-exercise", dependencies: ["ThreatPolicy", "JSONText", "LinuxSystem"], swiftSettings: strict),
+
         // Leaves.
         .target(name: "JSONText", swiftSettings: strict),
         .target(name: "HostView", dependencies: ["LinuxSystem"], swiftSettings: strict),

@@ -124,19 +124,21 @@ public struct PolicyFolder: Sendable {
         var active = try active()
         let before = active
         let result = try change(&active)
-        if active != before { try write(active.text, to: activeFile) }
+        if active != before { try write(active.text, to: activeFile, isLasting: waits) }
         _ = consume lock
         return result
     }
 
     /// Puts a whole file in a name's place.
-    func write(_ bytes: [UInt8], to path: String) throws(PolicyFolderError) {
+    /// - Parameter isLasting: waits for the disk. A supervisor, whom others wait for, does not: what a power failure cuts
+    ///   is refused when it is loaded.
+    func write(_ bytes: [UInt8], to path: String, isLasting: Bool) throws(PolicyFolderError) {
         let fresh = "\(path).\(getpid())"
         do {
             unsafe unlink(fresh)
             let file = try FileDescriptor.open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
             try file.writeAll(bytes)
-            try kernel { fsync(file.number) }
+            if isLasting { try kernel { fsync(file.number) } }
             try kernel { unsafe rename(fresh, path) }
         } catch {
             unsafe unlink(fresh)

@@ -61,92 +61,93 @@ extension PolicyFolder {
             seen.identities.insert(identity)
             return .taken(.refused(file: name, reason: known.reason))
         }
-        let bundle: Bundle
-        do {
-            guard status.isFile else { throw PolicyFolderError("it is no regular file") }
-            // Most who look come too late: the head alone tells, and need not be believed for that.
-            if let head = try? file.head(), let part = BundleHeader.peek(head),
-                active[part.kind].highest == part.serial
-            {
-                seen.identities.insert(identity)
-                return .nothing
-            }
-            guard let bytes = try file.readAll(limit: BundleKind.base.largestFile) else {
-                throw BundleError.oversized(Int(status.size))
-            }
-            bundle = try Bundle(PolicyBytes(bytes), trust: .keys(try trustedKeys()))
-            try bundle.check(now: now, after: active[bundle.header.kind].highest)
-        } catch {
+        // Most who look come too late: the head alone tells, and need not be believed for that.
+        if status.isFile, let head = try? file.head(), let part = BundleHeader.peek(head),
+            active[part.kind].highest == part.serial
+        {
             seen.identities.insert(identity)
-            let reason = "\(error)"
-            try refuse(name, identity, reason, now: now)
-            return .taken(.refused(file: name, reason: reason))
+            return .nothing
         }
-        guard let accepted = try enforce(bundle, percent: 100, now: now, waits: false) else { return .busy }
-        seen.identities.insert(identity)
-        return accepted ? .taken(.accepted(bundle.header.kind, serial: bundle.header.serial)) : .nothing
-    }
-
-    private func refuse(_ name: String, _ identity: String, _ reason: String, now: Int64) throws(PolicyFolderError) {
-        _ = try change(waits: true) { active throws(PolicyFolderError) in
-            guard !active.refused.contains(where: { $0.identity == identity && $0.name == name }) else { return }
-            active.refused.insert(.init(name: name, identity: identity, reason: reason, time: now), at: 0)
-            active.refused = Array(active.refused.prefix(ActivePolicy.refusedKept))
-            note("refused", now: now) { writer in
-                writer.member("file", name)
-                writer.member("reason", reason)
+        // One verifies, the others find what came of it.
+        let step = try change(waits: false) { active throws(PolicyFolderError) -> TakenBundle in
+            do {
+                guard status.isFile else { throw PolicyFolderError("it is no regular file") }
+                guard let bytes = try file.readAll(limit: BundleKind.base.largestFile) else {
+                    throw BundleError.oversized(Int(status.size))
+                }
+                let bundle = try Bundle(PolicyBytes(bytes), trust: .keys(try trustedKeys()))
+                try bundle.check(now: now, after: active[bundle.header.kind].highest)
+                try enforce(bundle, bytes, percent: 100, now: now, isLasting: false, in: &active)
+                return .accepted(bundle.header.kind, serial: bundle.header.serial)
+            } catch {
+                let reason = "\(error)"
+                refuse(name, identity, reason, now: now, in: &active)
+                return .refused(file: name, reason: reason)
             }
         }
+        guard let step else { return .busy }
+        seen.identities.insert(identity)
+        return .taken(step)
     }
 
-    /// Puts a verified bundle into the store and into force.
+    private func refuse(
+        _ name: String, _ identity: String, _ reason: String, now: Int64, in active: inout ActivePolicy
+    ) {
+        guard !active.refused.contains(where: { $0.identity == identity && $0.name == name }) else { return }
+        active.refused.insert(.init(name: name, identity: identity, reason: reason, time: now), at: 0)
+        active.refused = Array(active.refused.prefix(ActivePolicy.refusedKept))
+        note("refused", now: now) { writer in
+            writer.member("file", name)
+            writer.member("reason", reason)
+        }
+    }
+
+    /// Puts a verified bundle, which `bytes` are, into the store and into force.
     /// - Parameter percent: of the sandboxes; below 100: as canary, beside what is in force.
-    /// - Returns: false when somebody else brought the same or a later one; `nil` when somebody else is at it.
-    func enforce(_ bundle: Bundle, percent: Int, now: Int64, waits: Bool) throws(PolicyFolderError) -> Bool? {
+    private func enforce(
+        _ bundle: Bundle, _ bytes: [UInt8], percent: Int, now: Int64, isLasting: Bool, in active: inout ActivePolicy
+    ) throws(PolicyFolderError) {
         let name = Self.storeName(bundle)
         let kind = bundle.header.kind
-        return try change(waits: waits) { active throws(PolicyFolderError) in
-            // What was a canary may come into force for all.
-            let isPromotion = percent == 100 && active[kind].canary?.file == name
-            guard bundle.header.serial > active[kind].highest || isPromotion else { return false }
-            if !isPromotion { try write(bundle.withBytes { [UInt8](copying: $0) }, to: "\(store)/\(name)") }
-            if percent == 100 {
-                active[kind].current = name
-                active[kind].canary = nil
-            } else {
-                active[kind].canary = .init(file: name, percent: percent)
-            }
-            active[kind].highest = max(active[kind].highest, bundle.header.serial)
-            prune(kind, active)
-            note(percent < 100 ? "canary" : isPromotion ? "promoted" : "accepted", now: now) { writer in
-                writer.member("kind", kind.label)
-                writer.member("serial", bundle.header.serial)
-                writer.member("keys", bundle.header.entries)
-                writer.member("title", bundle.header.title)
-                writer.member("signer", bundle.header.signer.short)
-                if percent < 100 { writer.member("percent", percent) }
-            }
-            return true
+        // What was a canary may come into force for all.
+        let isPromotion = percent == 100 && active[kind].canary?.file == name
+        if !isPromotion { try write(bytes, to: "\(store)/\(name)", isLasting: isLasting) }
+        if percent == 100 {
+            active[kind].current = name
+            active[kind].canary = nil
+        } else {
+            active[kind].canary = .init(file: name, percent: percent)
+        }
+        active[kind].highest = max(active[kind].highest, bundle.header.serial)
+        prune(kind, active)
+        note(percent < 100 ? "canary" : isPromotion ? "promoted" : "accepted", now: now) { writer in
+            writer.member("kind", kind.label)
+            writer.member("serial", bundle.header.serial)
+            writer.member("keys", bundle.header.entries)
+            writer.member("title", bundle.header.title)
+            writer.member("signer", bundle.header.signer.short)
+            if percent < 100 { writer.member("percent", percent) }
         }
     }
 
     /// Puts a bundle that somebody hands over into force, for all sandboxes or a share of them.
     public func push(_ bytes: [UInt8], percent: Int, now: Int64) throws(PolicyFolderError) -> TakenBundle {
         try make()
-        let bundle: Bundle
-        do {
-            bundle = try Bundle(PolicyBytes(bytes), trust: .keys(try trustedKeys()))
-            let part = try active()[bundle.header.kind]
-            let isPromotion = percent == 100 && part.canary?.file == Self.storeName(bundle)
-            try bundle.check(now: now, after: isPromotion ? bundle.header.serial - 1 : part.highest)
-        } catch {
-            note("refused", now: now) { $0.member("reason", "\(error)") }
-            throw PolicyFolderError("\(error)")
+        let taken = try change(waits: true) { active throws(PolicyFolderError) -> TakenBundle in
+            do {
+                let bundle = try Bundle(PolicyBytes(bytes), trust: .keys(try trustedKeys()))
+                let part = active[bundle.header.kind]
+                let isPromotion = percent == 100 && part.canary?.file == Self.storeName(bundle)
+                try bundle.check(now: now, after: isPromotion ? bundle.header.serial - 1 : part.highest)
+                try enforce(bundle, bytes, percent: percent, now: now, isLasting: true, in: &active)
+                return .accepted(bundle.header.kind, serial: bundle.header.serial)
+            } catch {
+                note("refused", now: now) { $0.member("reason", "\(error)") }
+                throw PolicyFolderError("\(error)")
+            }
         }
-        guard try enforce(bundle, percent: percent, now: now, waits: true) == true else {
-            throw PolicyFolderError("a bundle of the same or a later serial came into force meanwhile")
-        }
-        return .accepted(bundle.header.kind, serial: bundle.header.serial)
+        guard let taken else { throw PolicyFolderError("the policy folder is busy; try again") }
+        return taken
     }
 
     /// Goes back to an earlier bundle of the store, or to none.

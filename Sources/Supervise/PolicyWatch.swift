@@ -23,7 +23,8 @@ final class PolicyWatch {
     private let kinds: Set<BundleKind>
     private let loop: EventLoop
     private let again: Timer
-    private let queue: FileDescriptor
+    /// `nil`: the machine has no more of them to give; then the folder is looked at every second.
+    private var queue: FileDescriptor?
     private var seen = PolicyFolder.Seen()
     private(set) var snapshot: PolicySnapshot?
     /// Called with what is in force from now on.
@@ -45,12 +46,10 @@ final class PolicyWatch {
         self.session = session
         self.loop = loop
         again = try Timer()
-        do throws(Errno) {
-            queue = FileDescriptor(
-                owning: try kernel { inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) })
-        } catch {
-            throw error.doing(
-                "watching for a threat policy", "inotify_init1", remedy: "raise fs.inotify.max_user_instances")
+        if let number = try? kernel({ inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) }) {
+            queue = FileDescriptor(owning: number)
+        } else {
+            queue = nil
         }
     }
 
@@ -65,9 +64,12 @@ final class PolicyWatch {
                     remedy: "'mis policy status' says more; [policy] bundles = \"none\" in a profile goes without")
             }
         }
-        loop.watch(queue.number) { [unowned self] _ in
-            drain()
-            look()
+        if let queue = queue?.number {
+            loop.watch(queue) { [unowned self] _ in
+                if drain() { look() }
+            }
+        } else {
+            again.start(after: 1000, every: 1000)
         }
         loop.watch(again.descriptor) { [unowned self] _ in
             again.acknowledge()
@@ -95,7 +97,7 @@ final class PolicyWatch {
             for one in taken {
                 if case .refused(let file, let reason) = one { onRefusal(file, reason) }
             }
-            if isBusy { again.start(after: 20) }
+            if isBusy, queue != nil { again.start(after: 20) }
         } catch {
             onRefusal(folder.incoming, error.description)
         }
@@ -140,12 +142,37 @@ final class PolicyWatch {
     }
 
     private func watch(_ path: String, _ mask: UInt32) -> Bool {
-        unsafe inotify_add_watch(queue.number, path, mask | UInt32(IN_ONLYDIR)) >= 0
+        guard let queue = queue?.number else { return (try? FileStatus(of: path, flags: 0)) != nil }
+        return unsafe inotify_add_watch(queue, path, mask | UInt32(IN_ONLYDIR)) >= 0
     }
 
-    private func drain() {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let number = queue.number
-        while unsafe buffer.withUnsafeMutableBytes({ unsafe read(number, $0.baseAddress, $0.count) }) > 0 {}
+    /// Takes what is waiting off the queue.
+    /// - Returns: whether any of it may matter: not our own locks, history and half-made files.
+    private func drain() -> Bool {
+        guard let number = queue?.number else { return true }
+        var matters = false
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        while true {
+            let size = unsafe buffer.withUnsafeMutableBytes { unsafe read(number, $0.baseAddress, $0.count) }
+            guard size > 0 else { return matters }
+            unsafe buffer.withUnsafeBufferPointer { bytes in
+                guard let start = bytes.baseAddress else { return }
+                var offset = 0
+                var event = unsafe clinux_watch_event()
+                while unsafe clinux_next_watch_event(start, size, &offset, &event) != 0 {
+                    let name = unsafe event.name.map {
+                        unsafe String(
+                            decoding: UnsafeBufferPointer(start: $0, count: Int(event.name_length)), as: UTF8.self)
+                    }
+                    matters = matters || Self.matters(name)
+                }
+            }
+        }
+    }
+
+    private static func matters(_ name: String?) -> Bool {
+        guard let name else { return true }
+        return name != "lock" && name != "history.jsonl" && !name.hasPrefix("active.json.")
+            && !(name.hasPrefix(".") && !name.hasPrefix(".."))
     }
 }

@@ -84,10 +84,20 @@ public final class Bundle: Sendable {
         }
     }
 
+    /// Some standard deviations of a place among a million.
+    private static let nearby = 2048
+
     /// The key's place among the exact keys; `nil`: it is none of them.
     public func place(of key: KeyHash) -> Int? {
         var low = 0
         var high = header.entries
+        // Keys are spread evenly: it lies near where its first word says, nearly always within these bounds.
+        let guess = Int(truncatingIfNeeded: key.low.multipliedFullWidth(by: UInt64(high)).high)
+        let near = (max(guess - Self.nearby, 0), min(guess + Self.nearby, high - 1))
+        if near.0 < near.1 {
+            if self.key(at: near.0) <= key { low = near.0 }
+            if key <= self.key(at: near.1) { high = near.1 + 1 }
+        }
         while low < high {
             let middle = (low + high) / 2
             let found = self.key(at: middle)

@@ -45,12 +45,9 @@ public struct KeySecret: Hashable, Sendable {
     /// - Parameter digest: 32 bytes; `nil` for any other length.
     func digest(_ digest: borrowing Span<UInt8>, _ operation: PolicyOperation) -> KeyHash? {
         guard digest.count == 32 else { return nil }
-        var words = InlineArray<4, UInt64>(repeating: 0)
-        for index in 0..<32 { words[index / 8] |= UInt64(digest[index]) << UInt64(index % 8 * 8) }
-        return unsafe with { secret in
-            unsafe words.span.withUnsafeBufferPointer {
-                unsafe KeyHash(policy_digest_key(secret, operation.number, $0.baseAddress!))
-            }
+        return unsafe digest.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return nil }
+            return unsafe with { unsafe KeyHash(policy_digest_bytes_key($0, operation.number, start)) }
         }
     }
 

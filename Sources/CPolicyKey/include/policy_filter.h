@@ -40,6 +40,14 @@ static inline int policy_path_key(const uint64_t secret[_Nonnull 2], uint32_t op
     return 1;
 }
 
+// The 32 bytes of a SHA-256, wherever they lie.
+static inline struct policy_key policy_digest_bytes_key(const uint64_t secret[_Nonnull 2], uint32_t operation,
+                                                        const uint8_t *digest) {
+    uint64_t words[4];
+    memcpy(words, digest, sizeof words);
+    return policy_digest_key(secret, operation, words);
+}
+
 // A name, 1 to 255 bytes; 0: it is none.
 static inline int policy_name_key(const uint64_t secret[_Nonnull 2], uint32_t operation, const uint8_t *name,
                                   size_t length, struct policy_key *key) {
