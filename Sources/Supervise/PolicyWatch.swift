@@ -97,7 +97,9 @@ final class PolicyWatch {
             for one in taken {
                 if case .refused(let file, let reason) = one { onRefusal(file, reason) }
             }
-            if isBusy, queue != nil { again.start(after: 20) }
+            // Whoever is at it changes active.json, which is told. This is for when he dies meanwhile; sooner, a hundred that
+            // look again would take the processor from the one that verifies.
+            if isBusy, queue != nil { again.start(after: 500) }
         } catch {
             onRefusal(folder.incoming, error.description)
         }
