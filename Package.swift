@@ -96,7 +96,8 @@ let package = Package(
             plugins: ["CompileBpf"]),
         .target(name: "Arbiter", dependencies: ["CBpf", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(
-            name: "arbiter-exercise", dependencies: ["Arbiter", "CBpf", "LinuxSystem"], swiftSettings: strict),
+            name: "arbiter-exercise", dependencies: ["Arbiter", "CBpf", "CPolicyKey", "LinuxSystem"],
+            swiftSettings: strict),
 
         // Tests; what needs root or a sandbox is in Tests/Integration.
         .testTarget(name: "ProfileTests", dependencies: ["Profile", "TOMLKit"], swiftSettings: tests),

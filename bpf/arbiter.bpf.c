@@ -11,6 +11,8 @@
 #include "network.bpf.c"
 #include "kernel.bpf.c"
 #include "labels.bpf.c"
+#include "digest.bpf.c"
+#include "revoke.bpf.c"
 
 // The helpers used (probe reads, ring buffers) are for GPL-compatible programs.
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -16,8 +16,19 @@
 #define ARBITER_U64 uint64_t
 #endif
 
+// A filter of the threat policy without its bits: struct policy_filter of policy_key.h. Here as words, so that Swift
+// knows that structure from one module only.
+#ifdef __bpf__
+#include "policy_key.h"
+typedef struct policy_filter arbiter_filter;
+#else
+typedef struct {
+    uint64_t word[10];
+} arbiter_filter;
+#endif
+
 // Raised with every change of a layout below.
-#define ARBITER_VERSION 1
+#define ARBITER_VERSION 2
 
 enum {
     ARBITER_SANDBOXES = 4096,
@@ -33,6 +44,12 @@ enum {
     ARBITER_PATH_STEPS = 28,
     ARBITER_ALERT_BYTES = 65536,
     ARBITER_TRACE_BYTES = 524288,
+    ARBITER_LINKS = 96,
+    ARBITER_LINK_BYTES = 32,
+    // Threat policies in the kernel at a time: what is in force, a canary, and what is being replaced.
+    ARBITER_POLICIES = 8,
+    ARBITER_BASE_BYTES = 1 << 21,
+    ARBITER_HOTFIX_BYTES = 1 << 19,
 };
 
 // What a rule grants, and what an operation wants.
@@ -62,6 +79,10 @@ enum arbiter_flag {
     ARBITER_REFUSE_WRITE_EXECUTE = 1 << 6,
     ARBITER_ALLOW_INET = 1 << 7,
     ARBITER_ALLOW_IO_URING = 1 << 8,
+    // Code whose digest cannot be had is not started or mapped, where the threat policy knows digests.
+    ARBITER_REFUSE_UNHASHED = 1 << 9,
+    // Rights were taken away: descriptors opened before are judged when they are used.
+    ARBITER_REVOKED = 1 << 10,
 };
 
 enum arbiter_operation {
@@ -84,6 +105,8 @@ enum arbiter_operation {
     ARBITER_OP_IOCTL,
     ARBITER_OP_RECEIVE,
     ARBITER_OP_WATCH,
+    // Reading or writing through a descriptor that is open already.
+    ARBITER_OP_USE,
     ARBITER_OP_EXEC = 32,
     ARBITER_OP_CREDENTIALS,
     ARBITER_OP_PTRACE = 48,
@@ -124,6 +147,22 @@ enum arbiter_verdict {
     ARBITER_TRACED = 2,
 };
 
+// What decided: the rules of the profile, or a layer of the threat policy.
+enum arbiter_layer {
+    ARBITER_LAYER_RULES = 0,
+    ARBITER_LAYER_WHITELIST = 1,
+    ARBITER_LAYER_HOTFIX = 2,
+    ARBITER_LAYER_BASE = 3,
+};
+
+// How long a remembered verdict is used, by what it is used for.
+enum arbiter_lifetime {
+    ARBITER_LIFETIME_OPEN,
+    ARBITER_LIFETIME_EXECUTE,
+    ARBITER_LIFETIME_USE,
+    ARBITER_LIFETIMES,
+};
+
 // Per sandbox and CPU.
 enum arbiter_counter {
     ARBITER_COUNT_ALLOWED,
@@ -139,6 +178,10 @@ enum arbiter_counter {
     ARBITER_COUNT_REPEATS,
     // A kernel object could not be read, a map was full, a tree would not hold still: the answer was deny.
     ARBITER_COUNT_FAILED_CLOSED,
+    // Denied by a layer of the threat policy; these are among the denied, too.
+    ARBITER_COUNT_THREATS,
+    // Code that was started or mapped although its digest could not be had.
+    ARBITER_COUNT_UNHASHED,
     ARBITER_COUNTERS,
 };
 
@@ -162,6 +205,20 @@ struct arbiter_sandbox {
     // Rights on what has no place in the tree: pipes, memfds.
     ARBITER_U32 anonymous_rights;
     ARBITER_U32 level;
+    // The threat policy's number and one; 0: none.
+    ARBITER_U32 policy;
+    // Seconds; 0: nothing is remembered.
+    ARBITER_U32 lifetime[ARBITER_LIFETIMES];
+};
+
+struct arbiter_policy {
+    arbiter_filter whitelist;
+    arbiter_filter hotfix;
+    arbiter_filter base;
+    // The loader's name for the whole of it; 0: this place is free.
+    ARBITER_U64 identity;
+    // Sandboxes that use it.
+    ARBITER_U64 users;
 };
 
 struct arbiter_label_key {
@@ -194,6 +251,8 @@ struct arbiter_request {
     ARBITER_U32 flags;
     // 1: done; 2: the map is full.
     ARBITER_U32 answer;
+    // What was labelled: the part of the label's key that only the kernel knows, needed to take the label out again.
+    ARBITER_U64 inode;
 };
 
 // Name rules are a tree read from the last part of a path to the first: (sandbox, node, part) leads to the next node.
@@ -278,15 +337,35 @@ struct arbiter_event {
     // Signal, socket family, ioctl, protocol, lockdown reason: as the operation has it.
     ARBITER_U64 detail;
     ARBITER_U8 address[16];
+    // The threat policy's key that decided, under the secret of its layer's filter.
+    ARBITER_U64 key[2];
+    ARBITER_U8 layer;
+    // enum policy_kind
+    ARBITER_U8 kind;
+    ARBITER_U8 unused[6];
     char command[16];
     char path[ARBITER_PATH_BYTES];
 };
 
-struct arbiter_repeat_key {
-    ARBITER_U32 slot;
+// A key for ask_policy. `policy` as in a sandbox's entry.
+struct arbiter_question {
+    ARBITER_U32 policy;
+    ARBITER_U32 kind;
     ARBITER_U32 operation;
+    ARBITER_U32 words;
+    ARBITER_U64 details;
+    ARBITER_U64 value[4];
+    ARBITER_U64 key[2];
+    ARBITER_U32 layer;
+    ARBITER_U32 unused;
+};
+
+struct arbiter_repeat_key {
+    // The sandbox's own. Not its slot, which is used again: a cgroup's number is not.
+    ARBITER_U64 cgroup;
     ARBITER_U64 object;
-    ARBITER_U64 detail;
+    // Operation, rights wanted, verdict and detail, mixed: two kinds that fall together are told as one.
+    ARBITER_U64 kind;
 };
 
 struct arbiter_repeat {
@@ -300,11 +379,16 @@ struct arbiter_registry {
     ARBITER_U32 sandboxes;
     // A child of a sandbox's cgroup found no room in `cgroups`: look at the cgroups above, too.
     ARBITER_U32 crowded;
+    // Programs that stay attached while these maps are; their names are in `link`.
+    ARBITER_U32 links;
+    // Sandboxes with rights taken away: while there is one, the uses of open files are judged.
+    ARBITER_U32 revoked;
     ARBITER_U32 unused;
     // Secrets that make cached verdicts unguessable; set once before any sandbox is there.
     ARBITER_U64 secret[8];
     // A bit for every cgroup of a sandbox: no bit, not inside. A bit may also mean nothing.
     ARBITER_U64 filter[ARBITER_FILTER_WORDS];
+    char link[ARBITER_LINKS][ARBITER_LINK_BYTES];
 };
 
 // Changed by the kernel when a folder has moved, by the supervisor when a rule has: older verdicts are void.
@@ -313,18 +397,23 @@ struct arbiter_tree {
     // Renames of folders under way: nothing cached counts meanwhile.
     ARBITER_U64 moving;
     ARBITER_U64 begun;
+    // Monotonic seconds, as last seen by a walk or a supervisor: what the age of a verdict is measured by.
+    ARBITER_U64 now;
+    // Nanoseconds from the time since boot to the wall clock, which change times of files are in.
+    ARBITER_U64 wall_offset;
 };
 
 #define ARBITER_SAME(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-ARBITER_SAME(arbiter_sandbox, 64);
+ARBITER_SAME(arbiter_sandbox, 80);
+ARBITER_SAME(arbiter_policy, 256);
 ARBITER_SAME(arbiter_label_key, 16);
 ARBITER_SAME(arbiter_label, 24);
-ARBITER_SAME(arbiter_request, 24);
+ARBITER_SAME(arbiter_request, 32);
 ARBITER_SAME(arbiter_name_key, 76);
 ARBITER_SAME(arbiter_anchor_key, 16);
 ARBITER_SAME(arbiter_anchor, 32);
 ARBITER_SAME(arbiter_address_key, 24);
-ARBITER_SAME(arbiter_event, 632);
-ARBITER_SAME(arbiter_counters, 96);
+ARBITER_SAME(arbiter_event, 656);
+ARBITER_SAME(arbiter_counters, 112);
 
 #endif

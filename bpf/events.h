@@ -6,6 +6,8 @@
 
 // A kind of denial is told at once, then at most this often with the number of those that were not told.
 #define REPEAT_NANOSECONDS 1000000000ULL
+// 2^64 divided by the golden ratio: spreads what is multiplied by it over all bits.
+#define MIX 0x9e3779b97f4a7c15ULL
 
 // Where the telling of a path is.
 struct telling {
@@ -56,6 +58,7 @@ __noinline int report(struct question *asked, u32 verdict) {
         return 0;
     u32 slot = asked->slot;
     u64 now = bpf_ktime_get_ns(), suppressed = 0;
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
     struct dentry *dentry = (struct dentry *)asked->dentry;
     struct inode *inode = 0;
     if (dentry) {
@@ -65,10 +68,9 @@ __noinline int report(struct question *asked, u32 verdict) {
             READ(inode, dentry->d_name.hash_len);
     }
     if (verdict != ARBITER_ALLOWED) {
-        struct arbiter_repeat_key key = {.slot = slot,
-                                         .operation = asked->operation | asked->wanted << 16 | verdict << 24,
-                                         .object = (u64)inode,
-                                         .detail = asked->detail ^ (u64)asked->port << 48};
+        struct arbiter_repeat_key key = {.cgroup = sandbox ? sandbox->cgroup : 0, .object = (u64)inode};
+        key.kind =
+            (asked->detail ^ (u64)asked->port << 48) * MIX + (asked->operation | asked->wanted << 16 | verdict << 24);
         struct arbiter_repeat *known = bpf_map_lookup_elem(&repeats, &key);
         if (known && now - known->since < REPEAT_NANOSECONDS) {
             __sync_fetch_and_add(&known->suppressed, 1);
@@ -86,7 +88,6 @@ __noinline int report(struct question *asked, u32 verdict) {
     }
     u32 alert = verdict != ARBITER_ALLOWED;
     void *ring = alert ? bpf_map_lookup_elem(&alerts, &slot) : bpf_map_lookup_elem(&traces, &slot);
-    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
     struct arbiter_event *event = ring ? bpf_ringbuf_reserve(ring, sizeof(*event), 0) : 0;
     if (!event) {
         count(slot, alert ? ARBITER_COUNT_ALERTS_LOST : ARBITER_COUNT_TRACES_LOST);
@@ -114,6 +115,11 @@ __noinline int report(struct question *asked, u32 verdict) {
     event->repeats = suppressed;
     event->port = asked->port;
     event->detail = asked->detail;
+    event->layer = asked->layer;
+    event->kind = asked->kind;
+    event->key[0] = asked->key[0];
+    event->key[1] = asked->key[1];
+    __builtin_memset(event->unused, 0, sizeof(event->unused));
     __builtin_memcpy(event->address, asked->address, sizeof(event->address));
     bpf_get_current_comm(event->command, sizeof(event->command));
     event->inode = 0;

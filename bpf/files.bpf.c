@@ -26,9 +26,27 @@ static __always_inline u64 mark(u64 cgroup, u64 generation, u64 folder, u64 fold
     return (sum ^ sum >> 29) & ~0xffULL;
 }
 
+// Keeps a verdict. What was found before under the same mark still holds, and is no younger for it.
+static __always_inline void remember(struct verdicts *known, u64 place, u32 slot, u64 word) {
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox)
+        return;
+    u32 now = bpf_ktime_get_ns() / 1000000000;
+    u64 before = known->word[place & 3];
+    tree.now = now;
+    known->slot[place & 3] = slot;
+    if ((before & ~0xffULL) == (word & ~0xffULL) && (int)(known->until[ARBITER_LIFETIME_OPEN][place & 3] - now) > 0) {
+        known->word[place & 3] = before | word;
+        return;
+    }
+    for (int life = 0; life < ARBITER_LIFETIMES; life++)
+        known->until[life][place & 3] = now + sandbox->lifetime[life];
+    known->word[place & 3] = word;
+}
+
 // An open file, judged on the inode that was really opened. Warm: one look into the inode's own storage. A verdict is
 // remembered only for a file with one name, and only when the walk that made it stayed inside one mount.
-static __always_inline int judge_file(struct file *file, u64 address, u32 wanted, u32 operation) {
+static __always_inline int judge_file(struct file *file, u64 address, u32 wanted, u32 operation, u32 lifetime) {
     u64 cgroup = caller_cgroup();
     if (!cgroup)
         return 0;
@@ -49,7 +67,8 @@ static __always_inline int judge_file(struct file *file, u64 address, u32 wanted
     struct verdicts *known = bpf_inode_storage_get(&verdict_cache, inode, 0, 0);
     if (known && keep) {
         u64 seen = known->word[cgroup & 3];
-        if ((seen & ~0xffULL) == word && !(wanted & ~seen)) {
+        if ((seen & ~0xffULL) == word && !(wanted & ~seen) &&
+            (int)(known->until[lifetime][cgroup & 3] - (u32)tree.now) > 0) {
             struct arbiter_counters *mine = bpf_map_lookup_elem(&counters, &known->slot[cgroup & 3]);
             if (mine)
                 mine->value[ARBITER_COUNT_CACHE_HIT]++;
@@ -68,10 +87,8 @@ static __always_inline int judge_file(struct file *file, u64 address, u32 wanted
     count(slot, keep ? ARBITER_COUNT_CACHE_MISS : ARBITER_COUNT_UNCACHED);
     if (keep && asked.armed && !(asked.answer & ANSWER_FLEETING)) {
         known = bpf_inode_storage_get(&verdict_cache, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-        if (known) {
-            known->slot[cgroup & 3] = slot;
-            known->word[cgroup & 3] = word | (asked.answer & ANSWER_RIGHTS);
-        }
+        if (known)
+            remember(known, cgroup & 3, slot, word | (asked.answer & ANSWER_RIGHTS));
     }
     return result;
 }
@@ -85,7 +102,8 @@ int BPF_PROG(file_open, struct file *file) {
                      ? ARBITER_EXECUTE
                      : (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
     // Access mode 3 opens for neither, only for ioctl: as good as reading.
-    return judge_file(file, ARGUMENT(0), wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN);
+    u32 lifetime = wanted == ARBITER_EXECUTE ? ARBITER_LIFETIME_EXECUTE : ARBITER_LIFETIME_OPEN;
+    return judge_file(file, ARGUMENT(0), wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN, lifetime);
 }
 
 // A descriptor that comes in through a socket (SCM_RIGHTS) or pidfd_getfd gives what opening it would have given.
@@ -93,7 +111,7 @@ SEC("lsm/file_receive")
 int BPF_PROG(file_receive, struct file *file) {
     u32 mode = file->f_mode;
     u32 wanted = (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
-    return judge_file(file, ARGUMENT(0), wanted ? wanted : ARBITER_READ, ARBITER_OP_RECEIVE);
+    return judge_file(file, ARGUMENT(0), wanted ? wanted : ARBITER_READ, ARBITER_OP_RECEIVE, ARBITER_LIFETIME_OPEN);
 }
 
 // Code enters a process by mapping too, not only by execve (C055); and by turning data into code (C056).
@@ -101,14 +119,17 @@ SEC("lsm/mmap_file")
 int BPF_PROG(mmap_file, struct file *file, unsigned long asked_for, unsigned long protection, unsigned long flags) {
     if (!(protection & PROT_EXEC))
         return 0;
-    if (!file) {
+    // Asked of the number too: 6.12 believes that a hook's argument is never null and leaves a test of the pointer out;
+    // later kernels want to see that test.
+    u64 address = ARGUMENT(0);
+    if (!address || !file) {
         u32 slot = protection & PROT_WRITE ? caller() : 0;
         if (!slot || !(sandbox_flags(slot) & ARBITER_REFUSE_WRITE_EXECUTE))
             return 0;
         struct question asked = {.slot = slot, .operation = ARBITER_OP_MAP, .wanted = ARBITER_EXECUTE};
         return judge_deed(&asked, 1);
     }
-    return judge_file(file, ARGUMENT(0), ARBITER_EXECUTE, ARBITER_OP_MAP);
+    return judge_file(file, address, ARBITER_EXECUTE, ARBITER_OP_MAP, ARBITER_LIFETIME_EXECUTE);
 }
 
 SEC("lsm/file_mprotect")
@@ -342,19 +363,31 @@ int inode_set_acl(unsigned long long *ctx) {
     return caller_cgroup() ? judge_dentry(ARGUMENT(1), ARBITER_OP_XATTR) : 0;
 }
 
-// Typing into the terminal the sandbox was started from (C089 to C091, C188). The kernel looks at 32 bits, so do we.
+// Typing into the terminal the sandbox was started from (C089 to C091, C188), and drivers the threat policy knows. The
+// kernel looks at 32 bits, so do we.
+static __always_inline int judge_ioctl(u32 command) {
+    u32 slot = caller();
+    if (!slot)
+        return 0;
+    u32 typing = command == TIOCSTI || command == TIOCLINUX;
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    u32 policy = sandbox ? sandbox->policy : 0;
+    if (!typing && !policy)
+        return 0;
+    struct question asked = {.slot = slot, .operation = ARBITER_OP_IOCTL, .detail = command};
+    if (!typing && !number_threatens(&asked, policy, POLICY_IOCTL, command >> 8 & 0xff))
+        return 0;
+    return judge_deed(&asked, 1);
+}
+
 SEC("lsm/file_ioctl")
 int BPF_PROG(file_ioctl, struct file *file, unsigned int command) {
-    if (command != TIOCSTI && command != TIOCLINUX)
-        return 0;
-    return refuse_inside(ARBITER_OP_IOCTL, command, 0);
+    return judge_ioctl(command);
 }
 
 SEC("?lsm/file_ioctl_compat")
 int BPF_PROG(file_ioctl_compat, struct file *file, unsigned int command) {
-    if (command != TIOCSTI && command != TIOCLINUX)
-        return 0;
-    return refuse_inside(ARBITER_OP_IOCTL, command, 0);
+    return judge_ioctl(command);
 }
 
 // Watching tells what happens to files that may not be read (C046).

@@ -19,6 +19,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s64 s64;
 
 // Names <bpf/bpf_helper_defs.h> and <bpf/bpf_tracing.h> expect from a kernel header.
 enum bpf_map_type {
@@ -35,6 +36,7 @@ enum {
     BPF_ANY = 0,
     BPF_NOEXIST = 1,
     BPF_F_NO_PREALLOC = 1,
+    BPF_F_MMAPABLE = 1024,
     BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
     BPF_RB_NO_WAKEUP = 1,
     BPF_RB_FORCE_WAKEUP = 2,
@@ -68,8 +70,15 @@ struct super_block {
     unsigned long s_magic;
 };
 
+struct timespec64 {
+    s64 tv_sec;
+    long tv_nsec;
+};
+
 struct inode {
     u16 i_mode;
+    s64 i_size;
+    atomic_t i_writecount;
     struct super_block *i_sb;
     unsigned long i_ino;
     unsigned int i_nlink;
@@ -164,6 +173,7 @@ struct sock_common {
 
 struct sock {
     struct sock_common __sk_common;
+    u16 sk_protocol;
     struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -182,10 +192,20 @@ struct msghdr {
     int msg_namelen;
 };
 
+struct seq_file {
+    unsigned long count;
+};
+
 struct bpf_iter_meta {
-    void *seq;
+    struct seq_file *seq;
     u64 session_id;
     u64 seq_num;
+};
+
+struct bpf_iter__task_vma {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
+    struct vm_area_struct *vma;
 };
 
 struct bpf_iter__task_file {
@@ -208,7 +228,6 @@ struct sockaddr;
 struct key;
 struct perf_event_attr;
 union bpf_attr;
-struct timespec64;
 struct timezone;
 
 #endif

@@ -27,7 +27,14 @@ volatile struct arbiter_tree tree SEC(".data.tree") = {.generation = 1};
 // cgroup id to sandbox slot; children of a sandbox's cgroup are entered when they are made. Preallocated: it is
 // written where the kernel may not sleep or fail.
 MAP(BPF_MAP_TYPE_HASH, 65536, u64, u32) cgroups SEC(".maps");
-MAP(BPF_MAP_TYPE_ARRAY, ARBITER_SANDBOXES, u32, struct arbiter_sandbox) sandboxes SEC(".maps");
+// Mapped by supervisors too: one field is changed without writing back what the kernel may have changed beside it.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, ARBITER_SANDBOXES);
+    __type(key, u32);
+    __type(value, struct arbiter_sandbox);
+} sandboxes SEC(".maps");
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, ARBITER_SANDBOXES, u32, struct arbiter_counters) counters SEC(".maps");
 
 GROWING_MAP(BPF_MAP_TYPE_HASH, ARBITER_LABELS, struct arbiter_label_key, struct arbiter_label) labels SEC(".maps");
@@ -42,6 +49,8 @@ MAP(BPF_MAP_TYPE_LRU_HASH, 16384, struct arbiter_repeat_key, struct arbiter_repe
 struct verdicts {
     u64 word[4];
     u32 slot[4];
+    // Seconds of `tree.now` until which a word counts, by what it is used for.
+    u32 until[ARBITER_LIFETIMES][4];
 };
 struct {
     __uint(type, BPF_MAP_TYPE_INODE_STORAGE);
@@ -49,6 +58,65 @@ struct {
     __type(key, int);
     __type(value, struct verdicts);
 } verdict_cache SEC(".maps");
+
+// SHA-256 of an inode's content, for as long as nothing says that the content may have changed. Never changed in place:
+// taken out and made anew, so that no reader sees half of one.
+struct digest {
+    u64 seconds;
+    u64 nanoseconds;
+    u64 size;
+    u64 word[4];
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_INODE_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct digest);
+} digests SEC(".maps");
+
+// --- the threat policy: each number's parts, swapped by giving sandboxes another number -----------------------------
+
+MAP(BPF_MAP_TYPE_ARRAY, ARBITER_POLICIES, u32, struct arbiter_policy) policies SEC(".maps");
+
+// By sizes: the compiler leaves the types of maps in maps undefined. One entry, so that one look-up gives all bits;
+// mapped by who fills it.
+struct policy_base_bits {
+    u64 word[ARBITER_BASE_BYTES / 8];
+};
+struct policy_hotfix_bits {
+    u64 word[ARBITER_HOTFIX_BYTES / 8];
+};
+struct base_map {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __uint(key_size, sizeof(u32));
+    __uint(value_size, sizeof(struct policy_base_bits));
+};
+struct hotfix_map {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __uint(key_size, sizeof(u32));
+    __uint(value_size, sizeof(struct policy_hotfix_bits));
+};
+struct key_map {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1);
+    __uint(key_size, sizeof(struct policy_key));
+    __uint(value_size, sizeof(u32));
+};
+#define MAP_OF_MAPS(inner)                                                                                             \
+    struct {                                                                                                           \
+        __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                                                      \
+        __uint(max_entries, ARBITER_POLICIES);                                                                         \
+        __type(key, u32);                                                                                              \
+        __array(values, struct inner);                                                                                 \
+    }
+MAP_OF_MAPS(base_map) policy_base SEC(".maps");
+MAP_OF_MAPS(hotfix_map) policy_hotfix SEC(".maps");
+MAP_OF_MAPS(key_map) policy_exact SEC(".maps");
+MAP_OF_MAPS(key_map) policy_whitelist SEC(".maps");
 
 // Rings are a sandbox's own: its supervisor makes them, enters them and is the only reader.
 struct alert_ring {

@@ -30,12 +30,14 @@ int BPF_PROG(socket_create, int family, int type, int protocol, int kern) {
     struct question asked = {.slot = slot,
                              .operation = ARBITER_OP_SOCKET,
                              .detail = (u64)family << 32 | (u32)(type & SOCK_TYPE_MASK) << 16 | (u16)protocol};
+    if (!refused && sandbox->policy)
+        refused = number_threatens(&asked, sandbox->policy, POLICY_FAMILY, family);
     return judge_deed(&asked, refused);
 }
 
 // The address as the kernel holds it (already copied from the caller, so nobody can change it now), against the
 // sandbox's addresses: the longest matching prefix decides, else the network mode (C149 to C156).
-static __always_inline int judge_address(u32 operation, u64 address, u32 length) {
+static __always_inline int judge_address(struct socket *socket, u32 operation, u64 address, u32 length) {
     u32 slot = caller();
     if (!slot)
         return 0;
@@ -63,17 +65,25 @@ static __always_inline int judge_address(u32 operation, u64 address, u32 length)
         refused = !rule->allowed;
         asked.answer = rule->rule << ANSWER_RULE_SHIFT;
     }
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!refused && sandbox && sandbox->policy) {
+        struct sock *sk = 0;
+        u16 protocol = 0;
+        READ(sk, socket->sk);
+        READ(protocol, sk->sk_protocol);
+        refused = address_threatens(&asked, sandbox->policy, protocol);
+    }
     return judge_deed(&asked, refused);
 }
 
 SEC("lsm/socket_connect")
 int BPF_PROG(socket_connect, struct socket *socket, struct sockaddr *address, int length) {
-    return caller_cgroup() ? judge_address(ARBITER_OP_CONNECT, ARGUMENT(1), length) : 0;
+    return caller_cgroup() ? judge_address(socket, ARBITER_OP_CONNECT, ARGUMENT(1), length) : 0;
 }
 
 SEC("lsm/socket_bind")
 int BPF_PROG(socket_bind, struct socket *socket, struct sockaddr *address, int length) {
-    return caller_cgroup() ? judge_address(ARBITER_OP_BIND, ARGUMENT(1), length) : 0;
+    return caller_cgroup() ? judge_address(socket, ARBITER_OP_BIND, ARGUMENT(1), length) : 0;
 }
 
 // A listener without a bind takes any port: where no address may be used, listening may not either.
@@ -101,7 +111,7 @@ int BPF_PROG(socket_sendmsg, struct socket *socket, struct msghdr *message) {
     int length = 0;
     READ(address, message->msg_name);
     READ(length, message->msg_namelen);
-    return address ? judge_address(ARBITER_OP_SEND, address, length) : 0;
+    return address ? judge_address(socket, ARBITER_OP_SEND, address, length) : 0;
 }
 
 // A unix socket of the host is a service with the host's rights (C157, C179 to C186). The kernel notes on every

@@ -2,62 +2,7 @@
 #ifndef MIS_VERDICT_H
 #define MIS_VERDICT_H
 
-#include "maps.h"
-
-#define EPERM 1
-#define EACCES 13
-#define S_IFMT 00170000
-#define S_IFDIR 0040000
-#define S_ISDIR(mode) (((mode)&S_IFMT) == S_IFDIR)
-// Superblocks that user space never mounts: pipes, sockets, memfds, anonymous inodes.
-#define SB_NOUSER (1UL << 31)
-// In no namespace: the kernel's own mounts, among them the layers below an overlay (MNT_NS_INTERNAL in fs/mount.h).
-#define MNT_NS_INTERNAL ((u64)-22)
-
-// The answer of the walk: rights in bits 0 to 3, then these, then the rule's number.
-#define ANSWER_RIGHTS 0xf
-// The walk left its mount, or a name decided: true now, not to be remembered on the inode.
-#define ANSWER_FLEETING (1U << 4)
-// The object's own rule or name decided, not one above it.
-#define ANSWER_OWN (1U << 5)
-#define ANSWER_NAMED (1U << 6)
-#define ANSWER_ANONYMOUS (1U << 7)
-#define ANSWER_UNSURE (1U << 8)
-#define ANSWER_RULE_SHIFT 12
-#define ANSWER(rights, rule) (((rights)&ANSWER_RIGHTS) | (rule) << ANSWER_RULE_SHIFT)
-
-// What is asked of judge. Kernel addresses travel as numbers: they are only ever read through, and every program may
-// then share one verified function.
-struct question {
-    u64 dentry;
-    u64 mount;
-    u64 detail;
-    u64 cgroup;
-    u32 slot;
-    u32 operation;
-    u32 wanted;
-    u32 answer;
-    u32 port;
-    u32 armed;
-    u8 address[16];
-};
-
-#define READ(to, from) bpf_probe_read_kernel(&(to), sizeof(to), (const void *)__builtin_preserve_access_index(&(from)))
-
-// A hook's argument as a number. Read from the context itself, so that its type, which the verifier would not let
-// through to a shared function, stays behind.
-#define ARGUMENT(n)                                                                                                    \
-    ({                                                                                                                 \
-        u64 argument_ = 0;                                                                                             \
-        bpf_probe_read_kernel(&argument_, sizeof(argument_), (const void *)&ctx[n]);                                   \
-        argument_;                                                                                                     \
-    })
-
-static __always_inline void count(u32 slot, enum arbiter_counter which) {
-    struct arbiter_counters *mine = bpf_map_lookup_elem(&counters, &slot);
-    if (mine)
-        mine->value[which]++;
-}
+#include "threat.h"
 
 // --- the gate -------------------------------------------------------------------------------------------------------
 
@@ -189,20 +134,6 @@ struct walk {
     u64 left;
 };
 
-// From a mount's root to the place it is mounted on. 0: there is nothing above.
-static __always_inline int leave_mount(u64 *dentry, u64 *mount, u64 *root) {
-    struct mount *here = (void *)*mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
-    struct mount *above = 0;
-    READ(above, here->mnt_parent);
-    if (above == here || !above)
-        return 0;
-    READ(*dentry, here->mnt_mountpoint);
-    struct vfsmount *outer = (void *)above + __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
-    *mount = (u64)outer;
-    READ(*root, outer->mnt_root);
-    return 1;
-}
-
 static __noinline int in_layer(u64 mount, struct inode *inode) {
     struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
     struct super_block *block = 0;
@@ -263,11 +194,11 @@ static long step_up(u32 step, struct walk *walk) {
         READ(block, inode->i_sb);
         READ(kind, block->s_flags);
         if (kind & SB_NOUSER)
-            return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_FLEETING);
+            return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_DEFAULT | ANSWER_FLEETING);
         // An overlay's work folder lies beside its upper layer, not below that mount's root.
         if (walk->mount && in_layer(walk->mount, inode))
             return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
-        return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags);
+        return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags | ANSWER_DEFAULT);
     }
     walk->dentry = (u64)parent;
     return 0;
@@ -324,10 +255,10 @@ __noinline u32 denied_above(u32 slot, u64 dentry) {
 
 // `granted` over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
 // tree hold still grants nothing.
-static __always_inline u32 granted_now(u32 slot, u64 dentry, u64 mount) {
+static __always_inline u32 granted_now(struct question *asked) {
     for (int attempt = 0; attempt < 4; attempt++) {
         u64 generation = tree.generation, begun = tree.begun;
-        u32 answer = granted(slot, dentry, mount);
+        u32 answer = granted(asked->slot, asked->dentry, asked->mount);
         if (generation == tree.generation && begun == tree.begun)
             return answer;
     }
@@ -338,69 +269,105 @@ static __always_inline u32 granted_now(u32 slot, u64 dentry, u64 mount) {
 
 __noinline int report(struct question *asked, u32 verdict);
 
-// Counts and tells a decision, and gives the hook's result. The one place where a refusal is made.
-static __always_inline int conclude(struct question *asked, struct arbiter_sandbox *sandbox, int refused, int error) {
-    u32 flags = sandbox->flags;
+// Counts and tells a decision, and says whether it is a refusal (1): the one place where one is made. A function of its
+// own keeps its variables off the stack of the walks.
+__noinline int conclude(struct question *asked, u32 refused) {
+    if (!asked)
+        return 1;
+    u32 slot = asked->slot;
+    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    u32 flags = sandbox ? sandbox->flags : 0;
     if (!refused) {
         count(asked->slot, ARBITER_COUNT_ALLOWED);
         if (flags & ARBITER_TRACE)
             report(asked, ARBITER_ALLOWED);
         return 0;
     }
-    if (flags & ARBITER_LEARN) {
+    // A sandbox that learns is not shown what is known to be dangerous.
+    if (asked->layer >= ARBITER_LAYER_HOTFIX) {
+        count(asked->slot, ARBITER_COUNT_THREATS);
+    } else if (flags & ARBITER_LEARN) {
         count(asked->slot, ARBITER_COUNT_TRACED);
         report(asked, ARBITER_TRACED);
         return 0;
     }
     count(asked->slot, ARBITER_COUNT_DENIED);
     report(asked, ARBITER_DENIED);
-    return -error;
+    return 1;
 }
 
-// Decides on an object of a file system. The threat policy's layers (whitelist, hotfix filter, base filter) have
-// their place between the walk and the comparison: they can take rights away from `answer`, never add any.
+// Decides on an object of a file system. The threat policy stands between the walk and the comparison: it can refuse
+// what the rules grant, never grant what they refuse.
 __noinline int judged(struct question *asked) {
     if (!asked)
-        return -EACCES;
+        return 1;
     u32 slot = asked->slot;
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
     if (!sandbox || sandbox->state == ARBITER_FREE)
-        return -EACCES;
+        return 1;
     // The set-up is ours until its first exec.
     if (sandbox->state == ARBITER_SETUP)
         return 0;
     asked->armed = 1;
-    u32 answer = granted_now(slot, asked->dentry, asked->mount);
+    u32 answer = granted_now(asked), refused = 0;
+    // Looked up again: what is not kept over the walk takes none of its stack.
+    slot = asked->slot;
+    sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
+    if (!sandbox)
+        return 1;
     if (answer & ANSWER_UNSURE) {
         count(slot, ARBITER_COUNT_FAILED_CLOSED);
         answer = ANSWER_UNSURE | ANSWER_FLEETING;
     }
     if (sandbox->flags & ARBITER_TRACE)
         answer |= ANSWER_FLEETING;
+    if (asked->operation == ARBITER_OP_USE) {
+        // Only what was taken away is refused: what no rule speaks of was handed in open, or has no place in the tree.
+        if (!(sandbox->flags & ARBITER_REVOKED)) {
+            asked->armed = 0;
+            return 0;
+        }
+        if (answer & ANSWER_DEFAULT)
+            answer |= ANSWER_RIGHTS | ANSWER_FLEETING;
+    }
+    refused = (asked->wanted & ~answer & ANSWER_RIGHTS) != 0;
+    if (!refused && sandbox->policy)
+        refused = object_threatens(asked, sandbox->policy);
+    if (refused)
+        answer |= ANSWER_FLEETING;
+    else if (sandbox->policy)
+        // The threat policy was asked about these and no others.
+        answer &= ~ANSWER_RIGHTS | asked->wanted;
     asked->answer = answer;
-    return conclude(asked, sandbox, (asked->wanted & ~answer & ANSWER_RIGHTS) != 0, EACCES);
+    return conclude(asked, refused);
 }
 
 // Decides on a deed that is no file's: `refused` is what the hook found.
 __noinline int judged_deed(struct question *asked, u32 refused) {
     if (!asked)
-        return -EPERM;
+        return 1;
     u32 slot = asked->slot;
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
     if (!sandbox || sandbox->state == ARBITER_FREE)
-        return -EPERM;
+        return 1;
     if (sandbox->state == ARBITER_SETUP)
         return 0;
-    return conclude(asked, sandbox, refused != 0, EPERM);
+    return conclude(asked, refused != 0);
 }
 
-// The same for the hooks: newer verifiers want to see that only 0 or an errno comes back.
+// The same for the hooks. Newer verifiers want to see that only 0 or an errno comes back, so the compiler must not see
+// that it could calculate one.
+static __always_inline int errno_of(int refused, int error) {
+    asm volatile("" : "+r"(refused));
+    return refused ? -error : 0;
+}
+
 static __always_inline int judge(struct question *asked) {
-    return judged(asked) ? -EACCES : 0;
+    return errno_of(judged(asked), EACCES);
 }
 
 static __always_inline int judge_deed(struct question *asked, u32 refused) {
-    return judged_deed(asked, refused) ? -EPERM : 0;
+    return errno_of(judged_deed(asked, refused), EPERM);
 }
 
 static __always_inline u32 sandbox_flags(u32 slot) {

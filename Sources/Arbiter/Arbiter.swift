@@ -11,6 +11,8 @@ import LinuxSystem
     let linkNames: [String]
     let registry: UnsafeMutablePointer<arbiter_registry>
     let tree: UnsafeMutablePointer<arbiter_tree>
+    let sandboxes: UnsafeMutablePointer<arbiter_sandbox>
+    let revoking = Revoking()
     /// Whether this call loaded them (about 0.5 s) or found them (well under a millisecond).
     public let loaded: Bool
 
@@ -19,12 +21,20 @@ import LinuxSystem
     /// - Parameters:
     ///   - root: the folder of pins, on bpffs.
     ///   - without: names of programs to leave out, separated by commas. For tests: it shows what a program is for.
-    public static func open(root: String = "/sys/fs/bpf/mis", without: String = "") throws(ArbiterError) -> Arbiter {
+    ///   - missing: programs that may be detached already. For tests, which detach one after another.
+    /// - Throws: ``ArbiterError/incomplete(_:_:)`` where a program that was attached is so no more.
+    public static func open(
+        root: String = "/sys/fs/bpf/mis", without: String = "", missing: Set<String> = []
+    ) throws(ArbiterError) -> Arbiter {
         let pins = try Pins(root: root, without: without)
         let loaded = try pins.ensure(without: without)
         let arbiter = try attached(to: pins.folder, root: root, without: without, loaded: loaded)
+        let wanted = arbiter.wanted()
+        let lacking = wanted.filter { !arbiter.linkNames.contains($0) && !missing.contains($0) }
+        guard lacking.isEmpty, !wanted.isEmpty else { throw .incomplete("\(arbiter.pins)/links", lacking) }
+        unsafe cbpf_tree_tick(arbiter.tree)
         arbiter.collect()
-        if loaded { try arbiter.removeUnused(pins.others()) }
+        for other in try pins.others() where !Pins.inUse(other) { try Pins.remove(other) }
         return arbiter
     }
 
@@ -35,19 +45,25 @@ import LinuxSystem
         let registryMap = try Pins.map(pins, "_data_registry", key: 4, value: MemoryLayout<arbiter_registry>.size)
         let treeMap = try Pins.map(pins, "_data_tree", key: 4, value: MemoryLayout<arbiter_tree>.size)
         let (links, names) = try openLinks(pins)
-        guard let registry = unsafe cbpf_registry(registryMap.number), let tree = unsafe cbpf_tree(treeMap.number)
+        guard let registry = unsafe cbpf_registry(registryMap.number), let tree = unsafe cbpf_tree(treeMap.number),
+            let sandboxes = unsafe cbpf_sandboxes(tables.sandboxes.number)
         else {
-            throw .system(Errno(errno).doing("mapping the registry of", pins))
+            throw .system(Errno(errno).doing("mapping the tables of", pins))
         }
         let arbiter = unsafe Arbiter(
             pins: pins, root: root, without: without, tables: tables, links: links, linkNames: names,
-            registry: registry, tree: tree, loaded: loaded)
+            registry: registry, tree: tree, sandboxes: sandboxes, loaded: loaded)
         guard unsafe registry.pointee.version == UInt32(ARBITER_VERSION) else { throw .foreignPin(pins) }
-        if loaded {
-            let size = unsafe MemoryLayout.size(ofValue: registry.pointee.secret)
-            try attempt("asking for randomness") { unsafe cbpf_random(&registry.pointee.secret, size) }
-        }
         return arbiter
+    }
+
+    /// The programs that were attached when the pins were made: this kernel's whole set.
+    private func wanted() -> [String] {
+        var names: [String] = []
+        while let name = unsafe cbpf_registry_link(registry, UInt32(names.count)) {
+            unsafe names.append(String(cString: name))
+        }
+        return names
     }
 
     /// Held open: the programs then stay attached even if somebody removes the pins under a running sandbox.
@@ -73,6 +89,7 @@ import LinuxSystem
         for link in links { close(link) }
         unsafe cbpf_registry_unmap(registry)
         unsafe cbpf_tree_unmap(tree)
+        unsafe cbpf_sandboxes_unmap(sandboxes)
     }
 
     /// A link is told by the program it holds; the kernel keeps 15 bytes of a name.
@@ -87,9 +104,13 @@ import LinuxSystem
     }
 
     /// What no longer stands: names of programs whose pin or attachment is gone. Empty while all is well. A few
-    /// hundred microseconds; meant for once a second.
+    /// hundred microseconds; meant for once a second, and it moves the clock by which verdicts age.
     public func lost() -> [String] {
+        unsafe cbpf_tree_tick(tree)
         var lost: [String] = []
+        if revoking.link >= 0, !Arbiter.holds(revoking.link, Arbiter.revokingName) {
+            lost.append(Arbiter.revokingName)
+        }
         for (link, name) in zip(links, linkNames) {
             let path = "\(pins)/links/\(name)"
             let pinned = unsafe access(path, F_OK) == 0

@@ -8,6 +8,8 @@ public enum ArbiterError: Error, Equatable, Sendable, CustomStringConvertible {
     case notLoaded(String, Errno)
     /// Something in the folder of pins is not ours.
     case foreignPin(String)
+    /// Programs that were attached by these pins are not any more: the folder of links, and their names.
+    case incomplete(String, [String])
     /// No room: which table, and how large it is.
     case full(String, Int)
     /// A rule that the kernel side cannot hold, and why.
@@ -19,6 +21,9 @@ public enum ArbiterError: Error, Equatable, Sendable, CustomStringConvertible {
         case .notLoaded(let what, let errno): "loading the kernel's programs: \(errno); \(what)"
         case .foreignPin(let path):
             "\(path) was not put there by this program; remove it (unlink, or rm -r on the folder) and start again"
+        case .incomplete(let folder, let missing):
+            "\(folder): \(missing.joined(separator: ", ")) \(missing.count == 1 ? "is" : "are") no longer attached; "
+                + "end the sandboxes of this machine, remove the folder above (rm -r) and start again"
         case .full(let table, let room):
             "the kernel's table of \(table) is full (\(room)); end a sandbox or use fewer rules"
         case .rule(let rule, let reason): "rule \(rule): \(reason)"

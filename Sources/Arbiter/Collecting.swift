@@ -38,7 +38,7 @@ extension Arbiter {
             if sandbox.state == ARBITER_FREE.rawValue {
                 Entry.remove(tables.cgroups.number, cgroup)
             } else if sandbox.cgroup == cgroup {
-                if !Arbiter.runs(sandbox), cbpf_cgroup_alive(mount.number, cgroup) == 0 {
+                if cbpf_cgroup_alive(mount.number, cgroup) == 0, !Arbiter.runs(sandbox) {
                     erase(slot: slot, cgroup: cgroup)
                 } else {
                     live += 1
@@ -69,32 +69,39 @@ extension Arbiter {
         for key in Entry.keys(tables.addresses.number, empty: arbiter_address_key()) where key.slot == slot {
             Entry.remove(tables.addresses.number, key)
         }
-        for key in Entry.keys(tables.repeats.number, empty: arbiter_repeat_key()) where key.slot == slot {
-            Entry.remove(tables.repeats.number, key)
+        free(slot: slot)
+    }
+
+    /// Gives back what a sandbox entered. Its keys are known, so this costs what it has and not what all have.
+    func erase(slot: UInt32, entered: Entered) {
+        for child in Entry.keys(tables.cgroups.number, empty: UInt64(0)) {
+            var owner: UInt32 = 0
+            if Entry.get(tables.cgroups.number, child, into: &owner), owner == slot {
+                Entry.remove(tables.cgroups.number, child)
+            }
         }
+        for key in entered.labels { Entry.remove(tables.labels.number, key) }
+        for key in entered.names { Entry.remove(tables.names.number, key) }
+        for key in entered.anchors { Entry.remove(tables.anchors.number, key) }
+        for key in entered.addresses { Entry.remove(tables.addresses.number, key) }
+        free(slot: slot)
+    }
+
+    private func free(slot: UInt32) {
+        let (policy, flags) = unsafe (sandboxes[Int(slot)].policy, sandboxes[Int(slot)].flags)
+        if policy != 0 { leave(policy: policy - 1) }
+        if flags & ARBITER_REVOKED.rawValue != 0 { forgetRevoked() }
         Entry.remove(tables.alerts.number, slot)
         Entry.remove(tables.traces.number, slot)
         // An array's entry cannot be removed, only be free.
         _ = try? Entry.put(tables.sandboxes.number, slot, arbiter_sandbox(), table: "sandboxes", room: 0)
     }
 
-    /// Unpins objects of other versions whose last sandbox has ended.
-    func removeUnused(_ folders: [String]) throws(ArbiterError) {
-        for folder in folders {
-            // Something unknown in a folder of another version is left alone, with its folder.
-            guard let other = try? Arbiter.attached(to: folder, root: root, without: "", loaded: false) else {
-                continue
-            }
-            other.collect()
-            if unsafe other.registry.pointee.sandboxes == 0 { try Pins.remove(folder) }
-        }
-    }
-
-    /// Unpins this object, unless a sandbox is registered. Returns whether it did.
-    public func unload() throws(ArbiterError) -> Bool {
+    /// Unpins the programs, whole or not, unless a cgroup they guard still is. Returns whether it did.
+    public static func unload(root: String = "/sys/fs/bpf/mis", without: String = "") throws(ArbiterError) -> Bool {
         let pins = try Pins(root: root, without: without)
-        collect()
-        guard unsafe registry.pointee.sandboxes == 0 else { return false }
+        guard unsafe access(pins.folder, F_OK) == 0 else { return true }
+        if Pins.inUse(pins.folder) { return false }
         try Pins.remove(pins.folder)
         return true
     }

@@ -15,6 +15,10 @@ public struct Counters: Sendable, Equatable {
     /// Denials told only as the `repeats` of another.
     public var repeats: UInt64 = 0
     public var failedClosed: UInt64 = 0
+    /// Denied by a layer of the threat policy; these are in ``denied``, too.
+    public var threats: UInt64 = 0
+    /// Code that was started or mapped although the threat policy could not have its digest.
+    public var unhashed: UInt64 = 0
     /// Lost records by processor: alerts and traces.
     public var lostByProcessor: [(alerts: UInt64, traces: UInt64)] = []
 
@@ -28,7 +32,7 @@ public struct Counters: Sendable, Equatable {
     private var values: [UInt64] {
         [
             allowed, denied, traced, cacheHits, cacheMisses, uncached, alertsSent, alertsLost, tracesSent, tracesLost,
-            repeats, failedClosed,
+            repeats, failedClosed, threats, unhashed,
         ]
     }
 }
@@ -58,6 +62,8 @@ extension Arbiter {
             sum.tracesLost += value.9
             sum.repeats += value.10
             sum.failedClosed += value.11
+            sum.threats += value.12
+            sum.unhashed += value.13
             sum.lostByProcessor.append((value.7, value.9))
         }
         return sum

@@ -77,6 +77,12 @@ import LinuxSystem
     /// Signal, `family << 32 | type << 16 | protocol`, ioctl, lockdown reason: as the operation has it.
     public var detail: UInt64 { unsafe record.pointee.detail }
     public var level: UInt8 { unsafe record.pointee.level }
+    /// What decided: 0 the profile's rules, or of the threat policy 1 the whitelist, 2 the hotfix filter, 3 the base.
+    public var layer: UInt8 { unsafe record.pointee.layer }
+    /// `enum policy_kind` of the key below; 0: none.
+    public var keyKind: UInt8 { unsafe record.pointee.kind }
+    /// The threat policy's key that decided, under the secret of its layer's filter.
+    public var key: (low: UInt64, high: UInt64) { unsafe (record.pointee.key.0, record.pointee.key.1) }
     public var command: String { unsafe text(of: record.pointee.command) }
     /// 16 bytes, IPv4 as ::ffff:a.b.c.d.
     public var address: [UInt8] { unsafe withUnsafeBytes(of: record.pointee.address) { unsafe Array($0) } }
@@ -112,7 +118,8 @@ private let operationNames: [UInt16: String] = {
         (ARBITER_OP_TRUNCATE, "truncate"), (ARBITER_OP_CHMOD, "chmod"), (ARBITER_OP_CHOWN, "chown"),
         (ARBITER_OP_SETATTR, "setattr"), (ARBITER_OP_XATTR, "xattr"), (ARBITER_OP_MAP, "map"),
         (ARBITER_OP_PROTECT_MEMORY, "mprotect"), (ARBITER_OP_IOCTL, "ioctl"), (ARBITER_OP_RECEIVE, "receive"),
-        (ARBITER_OP_WATCH, "watch"), (ARBITER_OP_EXEC, "exec"), (ARBITER_OP_CREDENTIALS, "credentials"),
+        (ARBITER_OP_WATCH, "watch"), (ARBITER_OP_USE, "use"), (ARBITER_OP_EXEC, "exec"),
+        (ARBITER_OP_CREDENTIALS, "credentials"),
         (ARBITER_OP_PTRACE, "ptrace"), (ARBITER_OP_SIGNAL, "signal"), (ARBITER_OP_USERNS, "user-namespace"),
         (ARBITER_OP_SCHEDULE, "schedule"), (ARBITER_OP_CHROOT, "chroot"), (ARBITER_OP_MOUNT, "mount"),
         (ARBITER_OP_UMOUNT, "umount"), (ARBITER_OP_REMOUNT, "remount"), (ARBITER_OP_PIVOT, "pivot-root"),

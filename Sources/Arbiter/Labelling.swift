@@ -1,10 +1,34 @@
 import CBpf
 import LinuxSystem
 
+/// The keys of a sandbox's entries, so that they can be taken out without looking through everybody's.
+final class Entered {
+    var labels: [arbiter_label_key] = []
+    var names: [arbiter_name_key] = []
+    var anchors: [arbiter_anchor_key] = []
+    var addresses: [arbiter_address_key] = []
+
+    /// Notes what the kernel made of a request.
+    func add(_ answer: arbiter_request) {
+        if answer.node == 0 {
+            var key = arbiter_label_key()
+            key.slot = answer.slot
+            key.inode = answer.inode
+            labels.append(key)
+        } else {
+            var key = arbiter_anchor_key()
+            key.slot = answer.slot
+            key.node = answer.node
+            key.inode = answer.inode
+            anchors.append(key)
+        }
+    }
+}
+
 extension Arbiter {
     /// Labels what the descriptors stand for: the requests go into a map, and one walk of the kernel over this
     /// process's descriptors turns them into labels on the inodes it finds there.
-    func label(_ rules: [ObjectRule], slot: UInt32) throws(ArbiterError) {
+    func label(_ rules: [ObjectRule], slot: UInt32, entered: Entered) throws(ArbiterError) {
         try put(
             rules.map { rule in
                 var request = arbiter_request()
@@ -12,17 +36,20 @@ extension Arbiter {
                 request.rights = rule.rights.rawValue
                 request.rule = rule.rule
                 return (rule.descriptor, request)
-            })
+            }, entered: entered)
     }
 
-    /// Several requests for one descriptor (a folder that anchors more than one name) go in turns.
-    private func put(_ asked: [(descriptor: Int32, request: arbiter_request)]) throws(ArbiterError) {
+    /// Several requests for one descriptor (a folder that anchors more than one name) go in turns, as do more than the
+    /// table of requests has room for beside those of others.
+    private func put(
+        _ asked: [(descriptor: Int32, request: arbiter_request)], entered: Entered
+    ) throws(ArbiterError) {
         var waiting = asked
         while !waiting.isEmpty {
             var taken: Set<Int32> = []
             var next: [(descriptor: Int32, request: arbiter_request)] = []
             for item in waiting {
-                guard taken.insert(item.descriptor).inserted else {
+                guard taken.count < 8192, taken.insert(item.descriptor).inserted else {
                     next.append(item)
                     continue
                 }
@@ -40,6 +67,7 @@ extension Arbiter {
                 guard answer.answer == 1 else {
                     throw .rule("on descriptor \(descriptor)", "the kernel found no such descriptor of this process")
                 }
+                entered.add(answer)
             }
             waiting = next
         }
@@ -53,7 +81,7 @@ extension Arbiter {
     }
 
     /// Enters name rules as a tree read from the last part to the first, and returns the lengths of last parts as bits.
-    func enter(_ rules: [NameRule], slot: UInt32) throws(ArbiterError) -> UInt64 {
+    func enter(_ rules: [NameRule], slot: UInt32, entered: Entered) throws(ArbiterError) -> UInt64 {
         var nodes: [[String]: UInt32] = [:]
         var values: [[String]: arbiter_name] = [:]
         var anchors: [(descriptor: Int32, request: arbiter_request)] = []
@@ -121,9 +149,10 @@ extension Arbiter {
             unsafe bytes.withUnsafeBufferPointer {
                 unsafe cbpf_name_key(&key, slot, above, $0.baseAddress!, UInt32($0.count))
             }
+            entered.names.append(key)
             try Entry.put(tables.names.number, key, value, table: "names", room: ARBITER_NAMES)
         }
-        try put(anchors)
+        try put(anchors, entered: entered)
         return lengths
     }
 }

@@ -7,7 +7,8 @@ import LinuxSystem
 /// somebody is about to use. A folder is built as `<digest>_new` and gets its name when it is whole: what has the
 /// right name is complete, and what has the other is the rest of a crash.
 struct Pins: ~Copyable {
-    static let defaultRoot = "/sys/fs/bpf/mis"
+    /// Links of what is attached only while a sandbox needs it.
+    static let revokingFolder = "revoking"
 
     let root: String
     let name: String
@@ -72,14 +73,32 @@ struct Pins: ~Copyable {
 
     /// Folders of other objects, for whoever decides which of them nobody uses.
     borrowing func others() throws(ArbiterError) -> [String] {
-        do { return try namesInFolder(lock).filter { $0 != name }.map { "\(root)/\($0)" } } catch {
+        // By its name: the descriptor has been read to its end.
+        do { return try namesInFolder(root).filter { $0 != name }.map { "\(root)/\($0)" } } catch {
             throw .system(error.doing("reading", root))
         }
     }
 
+    /// Whether somebody pinned another version after this one.
+    borrowing func hasNewer() throws(ArbiterError) -> Bool {
+        guard let mine = try? FileStatus(of: folder) else { return false }
+        return try others().contains { other in
+            !other.hasSuffix("_new") && (try? FileStatus(of: other)).map { $0.modified > mine.modified } ?? false
+        }
+    }
+
+    /// Whether a cgroup that a version's programs guard still is. Asks only what has the same form in every version;
+    /// where even that cannot be asked, the folder is left alone.
+    static func inUse(_ folder: String) -> Bool {
+        guard let cgroups = try? map(folder, "cgroups", key: 8, value: 4), let mount = Arbiter.cgroupMount() else {
+            return true
+        }
+        return Entry.keys(cgroups.number, empty: UInt64(0)).contains { cbpf_cgroup_alive(mount.number, $0) != 0 }
+    }
+
     /// Unpins everything in a folder and removes it. What is attached only through these pins is detached by it.
     static func remove(_ folder: String) throws(ArbiterError) {
-        for kind in ["links", "programs", "maps"] {
+        for kind in ["links", revokingFolder, "programs", "maps"] {
             let path = "\(folder)/\(kind)"
             guard let names = try? namesInFolder(path) else { continue }
             for name in names {

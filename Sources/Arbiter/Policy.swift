@@ -87,9 +87,25 @@ public struct SandboxPolicy: Sendable, Equatable {
         /// Any internet address no rule speaks of.
         public static let internet = Flags(rawValue: ARBITER_ALLOW_INET.rawValue)
         public static let ioUring = Flags(rawValue: ARBITER_ALLOW_IO_URING.rawValue)
+        /// Where the threat policy knows digests, code whose digest cannot be had is refused (a kernel without IMA, a
+        /// file mapping made code afterwards), not only counted.
+        public static let refuseUnhashed = Flags(rawValue: ARBITER_REFUSE_UNHASHED.rawValue)
+    }
+
+    /// Seconds a remembered verdict is used, by what is done; 0: every time is judged anew. That a verdict is void when
+    /// what it came from changes does not depend on these. Everything else (processes, mounts, changes of the tree, the
+    /// kernel's interfaces) is never remembered.
+    public struct Lifetimes: Sendable, Equatable {
+        public var open: UInt32 = 180
+        public var execute: UInt32 = 300
+        /// Reads and writes through open descriptors, where these are judged (``Arbiter/revoke(in:)``).
+        public var use: UInt32 = 60
+
+        public init() {}
     }
 
     public var flags: Flags = []
+    public var lifetimes = Lifetimes()
     /// Address families whose sockets may be made (AF_UNIX is 1, AF_INET 2, AF_INET6 10, AF_NETLINK 16).
     public var families: Set<UInt8> = [1, 2, 10, 16]
     /// Rights on what no rule names.

@@ -9,6 +9,7 @@ public struct RegisteredSandbox: ~Copyable {
     public let alerts: EventRing
     /// Readable when a quarter of it is full: look at it by the clock too.
     public let traces: EventRing
+    let entered: Entered
 }
 
 extension Arbiter {
@@ -30,6 +31,7 @@ extension Arbiter {
             throw .system(Errno(ENOENT).doing("finding the pins again", pins, remedy: "start again"))
         }
         let slot = try freeSlot()
+        let entered = Entered()
         let pid = UInt32(getpid())
         var sandbox = arbiter_sandbox()
         sandbox.cgroup = cgroup
@@ -41,6 +43,7 @@ extension Arbiter {
         sandbox.default_rights = policy.otherwise.rawValue
         sandbox.anonymous_rights = policy.nameless.rawValue
         sandbox.level = 5
+        sandbox.lifetime = (policy.lifetimes.open, policy.lifetimes.execute, policy.lifetimes.use)
         for family in policy.families where family < 64 { sandbox.families |= 1 << UInt64(family) }
         do {
             let alerts = try EventRing.make("mis_alerts", bytes: UInt32(ARBITER_ALERT_BYTES))
@@ -48,17 +51,17 @@ extension Arbiter {
             try Entry.put(tables.alerts.number, slot, alerts.descriptor, table: "rings", room: ARBITER_SANDBOXES)
             try Entry.put(tables.traces.number, slot, traces.descriptor, table: "rings", room: ARBITER_SANDBOXES)
             try clearCounters(slot)
-            sandbox.name_lengths = try enter(policy.names, slot: slot)
-            try label(policy.objects, slot: slot)
-            try enter(policy.addresses, slot: slot)
+            sandbox.name_lengths = try enter(policy.names, slot: slot, entered: entered)
+            try label(policy.objects, slot: slot, entered: entered)
+            try enter(policy.addresses, slot: slot, entered: entered)
             try Entry.put(tables.sandboxes.number, slot, sandbox, table: "sandboxes", room: ARBITER_SANDBOXES)
             // Last: with the cgroup's entry, what is inside it is judged.
             try Entry.put(tables.cgroups.number, cgroup, slot, table: "cgroups", room: 65536)
             unsafe cbpf_registry_mark(registry, cgroup)
             unsafe cbpf_registry_count(registry, registry.pointee.sandboxes + 1)
-            return RegisteredSandbox(slot: slot, cgroup: cgroup, alerts: alerts, traces: traces)
+            return RegisteredSandbox(slot: slot, cgroup: cgroup, alerts: alerts, traces: traces, entered: entered)
         } catch {
-            erase(slot: slot, cgroup: cgroup)
+            erase(slot: slot, entered: entered)
             throw error
         }
     }
@@ -66,14 +69,16 @@ extension Arbiter {
     /// Takes a sandbox out again, after its last task has ended. Its entries are gone when this returns.
     public func unregister(_ sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
         let lock = try Pins(root: root, without: without)
-        _ = lock.root
-        erase(slot: sandbox.slot, cgroup: sandbox.cgroup)
-        unsafe cbpf_registry_count(registry, max(registry.pointee.sandboxes, 1) - 1)
+        erase(slot: sandbox.slot, entered: sandbox.entered)
+        let left = max(unsafe registry.pointee.sandboxes, 1) - 1
+        unsafe cbpf_registry_count(registry, left)
+        // The last user of an older version: what was loaded since serves everybody who comes.
+        if left == 0, try lock.hasNewer() { try Pins.remove(pins) }
     }
 
     /// Adds or changes labels of a sandbox that is registered, for instance on mounts its set-up has made.
     public func label(_ rules: [ObjectRule], in sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
-        try label(rules, slot: sandbox.slot)
+        try label(rules, slot: sandbox.slot, entered: sandbox.entered)
         voidVerdicts()
     }
 
@@ -81,18 +86,9 @@ extension Arbiter {
     public func set(
         level: UInt32, flags: SandboxPolicy.Flags, of sandbox: borrowing RegisteredSandbox
     ) throws(ArbiterError) {
-        var entry = arbiter_sandbox()
-        guard Entry.get(tables.sandboxes.number, sandbox.slot, into: &entry) else {
-            throw .system(Errno(ENOENT).doing("finding the sandbox in the kernel's table"))
-        }
-        // Until then the kernel may write this entry too, and writing back what was read would disarm the sandbox.
-        guard entry.state == ARBITER_ARMED.rawValue else {
-            throw .system(
-                Errno(EBUSY).doing("changing the sandbox's level", "\(level)", remedy: "wait for its first exec"))
-        }
-        entry.level = level
-        entry.flags = flags.rawValue
-        try Entry.put(tables.sandboxes.number, sandbox.slot, entry, table: "sandboxes", room: ARBITER_SANDBOXES)
+        let entry = unsafe sandboxes + Int(sandbox.slot)
+        unsafe cbpf_sandbox_level(entry, level)
+        unsafe cbpf_sandbox_flags(entry, flags.rawValue, ARBITER_REVOKED.rawValue)
         voidVerdicts()
     }
 
@@ -123,7 +119,7 @@ extension Arbiter {
         try attempt("clearing the counters") { result }
     }
 
-    private func enter(_ rules: [AddressRule], slot: UInt32) throws(ArbiterError) {
+    private func enter(_ rules: [AddressRule], slot: UInt32, entered: Entered) throws(ArbiterError) {
         for rule in rules {
             guard rule.address.count == 16, rule.prefix <= 128 else {
                 throw .rule("address", "16 bytes and a prefix of at most 128 bits are wanted")
@@ -137,6 +133,7 @@ extension Arbiter {
             value.first_port = rule.ports.lowerBound
             value.last_port = rule.ports.upperBound
             value.rule = rule.rule
+            entered.addresses.append(key)
             try Entry.put(tables.addresses.number, key, value, table: "addresses", room: 65536)
         }
     }

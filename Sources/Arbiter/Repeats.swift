@@ -5,7 +5,7 @@ extension Arbiter {
     /// sandbox, when no further record will bring them. Each names the record it repeats by that record's time.
     public func untoldRepeats(of sandbox: borrowing RegisteredSandbox) -> [(since: UInt64, count: UInt64)] {
         var untold: [(since: UInt64, count: UInt64)] = []
-        for key in Entry.keys(tables.repeats.number, empty: arbiter_repeat_key()) where key.slot == sandbox.slot {
+        for key in Entry.keys(tables.repeats.number, empty: arbiter_repeat_key()) where key.cgroup == sandbox.cgroup {
             var repeated = arbiter_repeat()
             guard Entry.get(tables.repeats.number, key, into: &repeated), repeated.suppressed > 0 else { continue }
             untold.append((repeated.since, repeated.suppressed))

@@ -14,10 +14,16 @@ struct Tables: ~Copyable {
     let repeats: FileDescriptor
     let alerts: FileDescriptor
     let traces: FileDescriptor
+    let policies: FileDescriptor
+    let base: FileDescriptor
+    let hotfix: FileDescriptor
+    let exact: FileDescriptor
+    let whitelist: FileDescriptor
     let putLabels: FileDescriptor
+    let askPolicy: FileDescriptor
+    let listMapped: FileDescriptor
 
     static func open(_ folder: String) throws(ArbiterError) -> Tables {
-        let path = "\(folder)/programs/put_labels"
         return Tables(
             cgroups: try Pins.map(folder, "cgroups", key: 8, value: 4),
             sandboxes: try Pins.map(folder, "sandboxes", key: 4, value: MemoryLayout<arbiter_sandbox>.size),
@@ -40,7 +46,18 @@ struct Tables: ~Copyable {
                 value: MemoryLayout<arbiter_repeat>.size),
             alerts: try Pins.map(folder, "alerts", key: 4, value: 4),
             traces: try Pins.map(folder, "traces", key: 4, value: 4),
-            putLabels: FileDescriptor(owning: try attempt("opening", path) { unsafe cbpf_pinned(path) }))
+            policies: try Pins.map(folder, "policies", key: 4, value: MemoryLayout<arbiter_policy>.size),
+            base: try Pins.map(folder, "policy_base", key: 4, value: 4),
+            hotfix: try Pins.map(folder, "policy_hotfix", key: 4, value: 4),
+            exact: try Pins.map(folder, "policy_exact", key: 4, value: 4),
+            whitelist: try Pins.map(folder, "policy_whitelist", key: 4, value: 4),
+            putLabels: try program(folder, "put_labels"), askPolicy: try program(folder, "ask_policy"),
+            listMapped: try program(folder, "list_mapped"))
+    }
+
+    private static func program(_ folder: String, _ name: String) throws(ArbiterError) -> FileDescriptor {
+        let path = "\(folder)/programs/\(name)"
+        return FileDescriptor(owning: try attempt("opening", path) { unsafe cbpf_pinned(path) })
     }
 }
 

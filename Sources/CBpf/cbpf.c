@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 int cbpf_pinned(const char *path) {
@@ -113,6 +114,90 @@ int cbpf_put_labels(int program, uint32_t pid) {
     return error ? -1 : 0;
 }
 
+int cbpf_list_mapped(int program, uint32_t (*found)[2], int room) {
+    LIBBPF_OPTS(bpf_link_create_opts, options);
+    int link = bpf_link_create(program, 0, BPF_TRACE_ITER, &options);
+    if (link < 0)
+        return -1;
+    int walk = bpf_iter_create(link), error = errno, count = 0;
+    close(link);
+    errno = error;
+    if (walk < 0)
+        return -1;
+    uint32_t pairs[128][2];
+    size_t filled = 0;
+    ssize_t got;
+    while ((got = read(walk, (char *)pairs + filled, sizeof(pairs) - filled)) > 0 || (got < 0 && errno == EINTR)) {
+        filled += got > 0 ? (size_t)got : 0;
+        size_t whole = filled / sizeof(pairs[0]);
+        for (size_t i = 0; i < whole; i++, count++)
+            if (count < room)
+                memcpy(found[count], pairs[i], sizeof(pairs[i]));
+        memmove(pairs, pairs + whole, filled -= whole * sizeof(pairs[0]));
+    }
+    error = got < 0 ? errno : 0;
+    close(walk);
+    errno = error;
+    return error ? -1 : count;
+}
+
+int cbpf_ask_policy(int program, struct arbiter_question *question) {
+    // A program of this kind answers in the context it was given.
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = question, .ctx_size_in = sizeof(*question));
+    int error = bpf_prog_test_run_opts(program, &options);
+    if (error == 0 && (int)options.retval < 0)
+        error = (int)options.retval;
+    if (error) {
+        errno = -error;
+        return -1;
+    }
+    return 0;
+}
+
+int cbpf_bits_make(const char *name, const void *bits, uint32_t bytes) {
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+    int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), bytes, 1, &options);
+    if (map < 0)
+        return -1;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+    if (memory == MAP_FAILED) {
+        int error = errno;
+        close(map);
+        errno = error;
+        return -1;
+    }
+    memcpy(memory, bits, bytes);
+    munmap(memory, bytes);
+    return map;
+}
+
+int cbpf_keys_make(const char *name, const void *keys, uint32_t count) {
+    int map = bpf_map_create(BPF_MAP_TYPE_HASH, name, 16, sizeof(uint32_t), count ? count : 1, NULL);
+    uint32_t numbers[4096];
+    for (uint32_t at = 0; map >= 0 && at < count;) {
+        uint32_t some = count - at < 4096 ? count - at : 4096;
+        for (uint32_t i = 0; i < some; i++)
+            numbers[i] = at + i;
+        LIBBPF_OPTS(bpf_map_batch_opts, options);
+        if (bpf_map_update_batch(map, (const char *)keys + 16UL * at, numbers, &some, &options) != 0) {
+            int error = errno;
+            close(map);
+            errno = error;
+            return -1;
+        }
+        at += some;
+    }
+    return map;
+}
+
+int cbpf_attach(int program) {
+    return bpf_raw_tracepoint_open(NULL, program);
+}
+
+int cbpf_pin(int object, const char *path) {
+    return bpf_obj_pin(object, path) ? -1 : 0;
+}
+
 int cbpf_ring_make(const char *name, uint32_t bytes) {
     return bpf_map_create(BPF_MAP_TYPE_RINGBUF, name, 0, 0, bytes, NULL);
 }
@@ -202,6 +287,55 @@ void cbpf_registry_clear(struct arbiter_registry *registry) {
 
 void cbpf_registry_count(struct arbiter_registry *registry, uint32_t sandboxes) {
     __atomic_store_n(&registry->sandboxes, sandboxes, __ATOMIC_SEQ_CST);
+}
+
+uint32_t cbpf_registry_revoked(struct arbiter_registry *registry, int by) {
+    return __atomic_add_fetch(&registry->revoked, (uint32_t)by, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_tree_tick(struct arbiter_tree *tree) {
+    struct timespec monotonic = {}, boot = {}, wall = {};
+    clock_gettime(CLOCK_MONOTONIC, &monotonic);
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    clock_gettime(CLOCK_REALTIME, &wall);
+    uint64_t offset =
+        (uint64_t)(wall.tv_sec - boot.tv_sec) * 1000000000 + (uint64_t)wall.tv_nsec - (uint64_t)boot.tv_nsec;
+    __atomic_store_n(&tree->now, (uint64_t)monotonic.tv_sec, __ATOMIC_RELAXED);
+    __atomic_store_n(&tree->wall_offset, offset, __ATOMIC_RELAXED);
+}
+
+struct arbiter_sandbox *cbpf_sandboxes(int map) {
+    return mapped(map, ARBITER_SANDBOXES * sizeof(struct arbiter_sandbox));
+}
+
+void cbpf_sandboxes_unmap(struct arbiter_sandbox *sandboxes) {
+    munmap(sandboxes, pages(ARBITER_SANDBOXES * sizeof(struct arbiter_sandbox)));
+}
+
+void cbpf_sandbox_level(struct arbiter_sandbox *sandbox, uint32_t level) {
+    __atomic_store_n(&sandbox->level, level, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_sandbox_flags(struct arbiter_sandbox *sandbox, uint32_t flags, uint32_t kept) {
+    uint32_t now = __atomic_load_n(&sandbox->flags, __ATOMIC_SEQ_CST), next;
+    do {
+        next = (flags & ~kept) | (now & kept);
+    } while (!__atomic_compare_exchange_n(&sandbox->flags, &now, next, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+}
+
+uint32_t cbpf_sandbox_add_flags(struct arbiter_sandbox *sandbox, uint32_t flags) {
+    return __atomic_fetch_or(&sandbox->flags, flags, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_sandbox_policy(struct arbiter_sandbox *sandbox, uint32_t policy) {
+    __atomic_store_n(&sandbox->policy, policy, __ATOMIC_SEQ_CST);
+}
+
+const char *cbpf_registry_link(const struct arbiter_registry *registry, uint32_t index) {
+    if (index >= ARBITER_LINKS || index >= registry->links)
+        return NULL;
+    const char *name = registry->link[index];
+    return memchr(name, 0, ARBITER_LINK_BYTES) ? name : NULL;
 }
 
 void cbpf_tree_changed(struct arbiter_tree *tree) {

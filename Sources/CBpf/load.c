@@ -1,4 +1,5 @@
 // Loading: the one place that needs libbpf's loader. A run that finds everything pinned never comes here.
+#define _GNU_SOURCE
 #include "cbpf.h"
 
 #include <bpf/bpf.h>
@@ -17,23 +18,23 @@ static __thread char last[2048];
 static int keep(enum libbpf_print_level level, const char *format, va_list arguments) {
     if (level != LIBBPF_WARN)
         return 0;
-    char line[1024];
-    int length = vsnprintf(line, sizeof(line), format, arguments);
-    if (length <= 0)
+    char *line = NULL;
+    int length = vasprintf(&line, format, arguments);
+    if (length < 0)
         return 0;
     // The verifier's log is long and its end says why.
-    if (length >= (int)sizeof(line))
-        length = sizeof(line) - 1;
-    size_t used = strlen(last);
-    if (used + (size_t)length + 1 > sizeof(last)) {
-        size_t drop = used + (size_t)length + 1 - sizeof(last);
-        if (drop > used)
-            drop = used;
-        memmove(last, last + drop, used - drop + 1);
-        used -= drop;
+    const char *end = line;
+    if (length >= (int)sizeof(last)) {
+        end += length - ((int)sizeof(last) - 1);
+        length = (int)sizeof(last) - 1;
     }
-    memcpy(last + used, line, (size_t)length);
-    last[used + (size_t)length] = 0;
+    size_t used = strlen(last), room = sizeof(last) - 1 - (size_t)length;
+    if (used > room) {
+        memmove(last, last + used - room, room);
+        used = room;
+    }
+    memcpy(last + used, end, (size_t)length + 1);
+    free(line);
     return 0;
 }
 
@@ -65,6 +66,36 @@ static int fits(const struct btf *kernel, const struct bpf_program *program) {
         return type && btf_vlen(type) == name[length - 1] - '0';
     }
     return 1;
+}
+
+// Programs that are not attached while they are pinned: iterators and calls, and what is attached only when needed.
+static int on_demand(const struct bpf_program *program) {
+    const char *section = bpf_program__section_name(program);
+    return strncmp(section, "iter/", 5) == 0 || strcmp(section, "syscall") == 0 ||
+           strncmp(bpf_program__name(program), "revoking_", 9) == 0;
+}
+
+// What every later run must find: the secrets and the names of what will be attached. Written before the maps exist, so
+// that they hold it from their first moment and no crash leaves pins without it.
+static int fill_registry(struct bpf_object *whole) {
+    struct bpf_map *map = bpf_object__find_map_by_name(whole, ".data.registry");
+    size_t size = 0;
+    const struct arbiter_registry *written = map ? bpf_map__initial_value(map, &size) : NULL;
+    struct arbiter_registry first, *registry = &first;
+    if (!written || size != sizeof(first))
+        return -EINVAL;
+    first = *written;
+    if (cbpf_random(registry->secret, sizeof(registry->secret)) != 0)
+        return -errno;
+    struct bpf_program *program;
+    bpf_object__for_each_program(program, whole) {
+        if (!bpf_program__autoload(program) || on_demand(program))
+            continue;
+        if (registry->links == ARBITER_LINKS)
+            return -E2BIG;
+        snprintf(registry->link[registry->links++], ARBITER_LINK_BYTES, "%s", bpf_program__name(program));
+    }
+    return bpf_map__set_initial_value(map, &first, sizeof(first));
 }
 
 static struct bpf_object *opened(const uint8_t *object, size_t size) {
@@ -103,7 +134,9 @@ static int load_all(struct bpf_object *whole, const char *folder, const char *wi
         if (listed(without, bpf_program__name(program)))
             bpf_program__set_autoload(program, 0);
     }
-    int error = bpf_object__load(whole);
+    int error = fill_registry(whole);
+    if (!error)
+        error = bpf_object__load(whole);
     if (error)
         return error;
     static const char *const kinds[] = {"maps", "links", "programs"};
@@ -127,7 +160,7 @@ static int load_all(struct bpf_object *whole, const char *folder, const char *wi
             if (!bpf_program__autoload(program) || (strncmp(section, "fentry/", 7) == 0) != turn)
                 continue;
             *doing = name;
-            if (strncmp(section, "iter/", 5) == 0) {
+            if (on_demand(program)) {
                 pin_path(path, sizeof(path), folder, "programs", name);
                 if (bpf_obj_pin(bpf_program__fd(program), path) != 0)
                     return -errno;

@@ -22,7 +22,8 @@ private func line(_ event: borrowing ArbiterEvent) -> String {
     "wanted":\(event.wanted.rawValue),"rights":\(event.granted.rawValue),"rule":\(event.rule),"pid":\(event.pid),\
     "tid":\(event.tid),"parent":\(event.parent),"uid":\(event.uid),"command":\(quoted(event.command)),\
     "repeats":\(event.repeats),"detail":\(event.detail),"port":\(event.port),"inode":\(event.inode),\
-    "device":\(event.device),"session":\(event.session)}\n
+    "device":\(event.device),"session":\(event.session),"level":\(event.level),\
+    "layer":\(event.layer),"kind":\(event.keyKind),"key":\(quoted(Threat.hex(event.key.low, event.key.high)))}\n
     """
 }
 
@@ -44,7 +45,8 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
     guard !command.isEmpty else { throw Trouble("a command is wanted after --") }
     var options = given
     try options.open()
-    let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+    try options.openMany()
+    let arbiter = try options.arbiter()
     let cgroup = "/sys/fs/cgroup/exercise-\(getpid())"
     try kernel { unsafe mkdir(cgroup, 0o755) }
     defer { unsafe rmdir(cgroup) }
@@ -52,6 +54,7 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
     let others = try Crowd(options.extra, arbiter: arbiter, policy: options.policy)
     defer { others.leave(arbiter) }
     let sandbox = try arbiter.register(cgroup: number, session: UInt64(getpid()), policy: options.policy)
+    if let threat = options.threat { try Threat(reading: threat).put(in: arbiter, for: sandbox) }
     var output: FileDescriptor?
     if let path = options.events {
         output = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
@@ -79,6 +82,14 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
         ]
         _ = unsafe poll(&polled, 2, 20)
         drain()
+        options.changes.removeAll { change in
+            guard unsafe access(change.file, F_OK) == 0 else { return false }
+            do { try change.make(arbiter, sandbox) } catch {
+                try? FileDescriptor(owning: 2).writeAll("arbiter-exercise: \(error)\n".utf8)
+            }
+            // Told inside: what happens from now on happens under the new rules.
+            return unsafe unlink(change.file) == 0
+        }
         guard Clock.monotonic() - checked > 500_000_000 else { continue }
         checked = Clock.monotonic()
         let lost = arbiter.lost()
@@ -105,7 +116,7 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
             "misses":\(sum.cacheMisses),"uncached":\(sum.uncached),"alerts_sent":\(sum.alertsSent),\
             "alerts_lost":\(sum.alertsLost),"traces_sent":\(sum.tracesSent),"traces_lost":\(sum.tracesLost),\
             "repeats":\(sum.repeats),"failed_closed":\(sum.failedClosed),"alerts_received":\(received.alerts),\
-            "traces_received":\(received.traces)}
+            "traces_received":\(received.traces),"threats":\(sum.threats),"unhashed":\(sum.unhashed)}
             """)
     }
     try arbiter.unregister(sandbox)

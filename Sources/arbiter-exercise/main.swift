@@ -7,7 +7,12 @@
 //     --address +|-ADDRESS/PREFIX[:FIRST-LAST]         IPv4
 //     --flag learn|trace|ptrace|userns|mounts|nameless|wx|internet|uring   --families 1,2,10,16
 //     --otherwise RIGHTS  --nameless RIGHTS  --events FILE  --counters  --without PROGRAM,...  --pins FOLDER
+//     --threat FILE           a threat policy (Threat.swift says in which form)   --lifetime OPEN,EXECUTE,USE seconds
+//     --after FILE:LEVEL:FLAGS|RIGHTS:PATH|threat:POLICY|revoke:|mapped:OUTPUT     done when FILE appears, which goes then
 //     --extra-sandboxes N     registers N more sandboxes beside it, for costs
+//     --extra-labels N        labels N more files, for costs
+//   arbiter-exercise vectors -- FILE                 asks the kernel's key function
+//   arbiter-exercise start [--rule ...]              nanoseconds a later run spends here: medians of 20
 //   arbiter-exercise load|unload|programs|table|collect [--pins FOLDER] [--without PROGRAM,...]
 import Arbiter
 import CBpf
@@ -27,23 +32,26 @@ func main() throws -> Int32 {
     case "run":
         return try run(options, Array(arguments))
     case "load":
-        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+        let arbiter = try options.arbiter()
         print(arbiter.loaded ? "loaded" : "found", arbiter.programs.count, "programs")
     case "unload":
-        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
-        print(try arbiter.unload() ? "unpinned" : "in use")
+        print(try Arbiter.unload(root: options.pins, without: options.without) ? "unpinned" : "in use")
     case "programs":
-        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+        let arbiter = try options.arbiter()
         for program in arbiter.programs { print(program) }
+    case "vectors":
+        return try askVectors(options, arguments.popFirst() ?? "") ? 0 : 1
+    case "start":
+        try start(options)
     case "table":
         for line in try Arbiter.measure() {
             print("\(line.name)\t\(line.hook)\t\(line.verified)\t\(line.bytes)")
         }
     case "collect":
-        let arbiter = try Arbiter.open(root: options.pins, without: options.without)
+        let arbiter = try options.arbiter()
         print(arbiter.entries)
     default:
-        throw Trouble("run, load, unload, programs, table or collect is wanted")
+        throw Trouble("run, start, vectors, load, unload, programs, table or collect is wanted")
     }
     return 0
 }

@@ -7,4 +7,6 @@ python3 hooks.py || bad=1
 ./races.sh "${ROUNDS:-5000}" || bad=1
 ./arbiter-exercise unload
 python3 rules.py || bad=1
+python3 changes.py || bad=1
+python3 threat.py || bad=1
 exit $bad

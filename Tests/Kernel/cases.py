@@ -46,6 +46,18 @@ os.read(fds[0], 1)"""
 case("file_receive", RECEIVE % "s", RECEIVE % "f")
 case("file_ioctl", "import pty, fcntl; m, s = pty.openpty(); fcntl.ioctl(s, 0x5412, b'x')",
      "import pty, fcntl, termios; m, s = pty.openpty(); termios.tcgetattr(s)")
+# From 64-bit code, the interface of 32-bit programs: int 0x80 with its numbers; below 4 GB, where its pointers reach.
+COMPAT = """
+import pty, mmap, struct
+m, s = pty.openpty()
+LIBC.mmap.restype = ctypes.c_void_p
+p = LIBC.mmap(None, 4096, 7, 0x62, -1, 0)
+code = bytes.fromhex('53b836000000bb') + struct.pack('<I', s) + b'\\xb9' + struct.pack('<I', %s) + b'\\xba'
+code += struct.pack('<I', p + 2048) + bytes.fromhex('cd805bc3')
+ctypes.memmove(p, code, len(code))
+r = ctypes.CFUNCTYPE(ctypes.c_int)(p)()
+if r < 0: raise OSError(-r, 'ioctl of 32 bits')"""
+case("file_ioctl_compat", COMPAT % "0x5412", COMPAT % "0x5413")
 case("path_notify", "i = call('inotify_init1', 294, 0); call('watch', 254, i, b'/w/secret', 0x100)",
      "i = call('inotify_init1', 294, 0); call('watch', 254, i, b'/w/a', 0x100)")
 # --- exec -----------------------------------------------------------------------------------------------------------
@@ -80,6 +92,8 @@ case("task_kill", "os.kill(OUT, 0)", "os.kill(os.getpid(), 0)")
 case("task_setnice", "os.setpriority(os.PRIO_PROCESS, OUT, 5)", "os.setpriority(os.PRIO_PROCESS, 0, 1)")
 case("task_setscheduler", "os.sched_setaffinity(OUT, {0})", "os.sched_setaffinity(0, {0})")
 case("task_setioprio", "call('ioprio_set', 251, 1, OUT, 2 << 13 | 4)", "call('ioprio_set', 251, 1, 0, 2 << 13 | 4)")
+# After ptrace_access_check, which the kernel asks first.
+case("task_movememory", "call('move_pages', 279, OUT, 0, 0, 0, 0, 0)", "call('move_pages', 279, 0, 0, 0, 0, 0, 0)")
 case("userns_create", "call('unshare', 272, 0x10000000)", "call('unshare', 272, 0x400)")
 # --- mounts ---------------------------------------------------------------------------------------------------------
 case("path_chroot", "os.chroot('/w/a')")
@@ -131,6 +145,27 @@ case("settime", "import time; t = time.time(); time.clock_settime(time.CLOCK_REA
 case("quotactl", "call('quotactl', 179, 0x80000100, 0, 0, 0)")
 case("inode_init_security_anon", "call('userfaultfd', 323, 0)")
 case("uring_allowed", "import struct; call('io_uring', 425, 1, bytearray(120))", kernels=("7",))
+# A protocol nobody has used yet: its module is loaded for the asking.
+case("kernel_module_request", """
+try: socket.socket(15, socket.SOCK_RAW, 2)
+except OSError as e: raise OSError(1 if e.errno == 97 else e.errno, 'no such family')""",
+     options=("--families", "1,2,10,15,16"))
+# --- known threats: the policy knows the digests of /w/bad and /w/lib.so ---------------------------------------------
+THREAT = ("--threat", "/tmp/digests", "--rule", "rx:/w/bad", "--rule", "rx:/w/lib.so", "--flag", "unhashed")
+case("map_digest", "import mmap; mmap.mmap(os.open('/w/lib.so', os.O_RDONLY), 4096, mmap.MAP_PRIVATE, 5)",
+     "import mmap; mmap.mmap(os.open('/usr/bin/true', os.O_RDONLY), 4096, mmap.MAP_PRIVATE, 5)", THREAT)
+case("protect_digest", """
+LIBC.mmap.restype = ctypes.c_void_p
+p = LIBC.mmap(None, 4096, 1, 2, os.open('/w/lib.so', os.O_RDONLY), 0)
+if LIBC.mprotect(ctypes.c_void_p(p), 4096, 5): raise OSError(ctypes.get_errno(), 'mprotect')""", options=THREAT)
+# After map_digest, which would stop the program where its code is mapped.
+case("exec_digest", """
+pid = os.fork()
+if not pid:
+    try: os.execv('/w/bad', ['x'])
+    except OSError as e: os._exit(e.errno)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+if code: raise OSError(code, 'exec')""", "import subprocess; subprocess.run(['/usr/bin/true'], check=True)", THREAT)
 # --- whose task -----------------------------------------------------------------------------------------------------
 case("cgroup_made", """
 own = '/sys/fs/cgroup' + open('/proc/self/cgroup').read().split(':')[2].strip()

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cases import CASES
+from threat import digest_policy
 
 EXERCISE = "/payload/arbiter-exercise"
 PINS = "/sys/fs/bpf/mis"
@@ -40,8 +42,10 @@ def prepare():
     for d in a ro secret secret2; do for n in f t k x move gone; do echo $d-$n >$d/$n; done; done
     head -c 8192 /dev/zero >a/data; setfattr -n user.old -v 1 ro/x
     cp /usr/bin/id /usr/local/bin/suid-id; cp /usr/bin/id /usr/local/bin/plain-id; chmod 4755 /usr/local/bin/suid-id
+    cp /usr/bin/true bad; echo bad >>bad; cp /usr/bin/false lib.so; echo lib >>lib.so
     mountpoint -q /w/remount || mount -t tmpfs none /w/remount
     """, shell=True, check=True)
+    os.rename(digest_policy(1, "/w/bad", "/w/lib.so"), "/tmp/digests")
 
 
 def leave_key():
@@ -86,16 +90,77 @@ def serve():
     return keep
 
 
+# Programs detached so far: the sandbox would refuse to start without them.
+DETACHED = []
+
+
+def detach(folder, name):
+    os.unlink(os.path.join(folder, name))
+    DETACHED.append(name)
+
+
 def inside(code, options, sandbox=True):
     body = "\n".join("    " + line for line in code.strip().splitlines())
     command = ["/usr/bin/python3", "-I", "-S", "-c", PRELUDE % (os.getpid(), body)]
     if sandbox:
         rules = [word for rule in RULES for word in ("--rule", rule)]
-        command = [EXERCISE, "run", *rules, *options, "--events", "/tmp/events", "--"] + command
+        command = [EXERCISE, "run", *rules, *options, "--missing", ",".join(DETACHED), "--events", "/tmp/events", "--"] + command
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     # Programs a case starts may print too; the case's own word is the last.
     out = done.stdout.strip().rpartition("\n")[2]
     return out if out.startswith(("REFUSED", "DONE")) else f"BROKEN {done.returncode} {out} {done.stderr[-600:]}"
+
+
+def moved_folder():
+    """A folder moved below a denied one by somebody outside, while a file in it is warm."""
+    subprocess.run("rm -rf /w/a/d /w/secret/d /w/a/ready /w/a/moved; mkdir /w/a/d; echo m >/w/a/d/f", shell=True)
+    code = """
+import time
+held = os.open('/w/a/d', os.O_RDONLY)
+for n in range(3): os.close(os.open('f', os.O_RDONLY, dir_fd=held))
+open('/w/a/ready', 'w').close()
+while not os.path.exists('/w/a/moved'): time.sleep(0.02)
+os.open('f', os.O_RDONLY, dir_fd=held)"""
+
+    def move():
+        while not os.path.exists("/w/a/ready"):
+            time.sleep(0.02)
+        os.rename("/w/a/d", "/w/secret/d")
+        open("/w/a/moved", "w").close()
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    said = inside(code, ())
+    mover.join()
+    return "NOTICED" if said.startswith("REFUSED 13") else "MISSED" if said == "DONE" else said
+
+
+def gone_cgroups():
+    """Cgroups made and removed inside leave no entries behind while the sandbox lives."""
+    code = """
+import time
+own = '/sys/fs/cgroup' + open('/proc/self/cgroup').read().split(':')[2].strip()
+for n in range(5): os.mkdir(own + '/c%d' % n)
+for n in range(5): os.rmdir(own + '/c%d' % n)
+open('/w/a/ready', 'w').close()
+while not os.path.exists('/w/a/moved'): time.sleep(0.02)"""
+    subprocess.run("rm -f /w/a/ready /w/a/moved", shell=True)
+    counted = []
+
+    def look():
+        while not os.path.exists("/w/a/ready"):
+            time.sleep(0.02)
+        counted.append(subprocess.run([EXERCISE, "collect", "--missing", ",".join(DETACHED)], capture_output=True,
+                                      text=True).stdout)
+        open("/w/a/moved", "w").close()
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    said = inside(code, ("--rule", "rw:/sys"))
+    looker.join()
+    if said != "DONE" or not counted:
+        return said
+    return "NOTICED" if counted[0].startswith("cgroups 1 ") else "MISSED" if counted[0].startswith("cgroups 6 ") else counted[0]
 
 
 def main():
@@ -109,6 +174,18 @@ def main():
     wanted = sys.argv[1:]
     bad = 0
     tested = set()
+    # First, while every other program is at work.
+    for names, outcome in ((("rename_begins", "rename_ends"), moved_folder), (("cgroup_gone",), gone_cgroups)):
+        if wanted and not set(names) & set(wanted):
+            continue
+        tested.update(names)
+        on = outcome()
+        for name in names:
+            detach(folder, name)
+        off = outcome()
+        good = on == "NOTICED" and off == "MISSED"
+        print(f"{'ok    ' if good else 'FAILED'} {' '.join(names)}: with it {on}; without it {off}", flush=True)
+        bad += not good
     for program, attack, honest, options, kernels in CASES:
         if (kernels and short not in kernels) or (wanted and program not in wanted):
             continue
@@ -125,7 +202,7 @@ def main():
         event = open("/tmp/events").read().strip().splitlines()
         fair = inside(honest, options)
         for name in names:
-            os.unlink(os.path.join(folder, name))
+            detach(folder, name)
         off = inside(attack, options)
         # EPERM, EACCES; ENOKEY is how keyctl says that a keyring may not be looked at.
         good = on.startswith(("REFUSED 1 ", "REFUSED 13 ", "REFUSED 126 ")) and fair == "DONE" and off == "DONE" and event

@@ -99,7 +99,6 @@ def on_file_system(name, w):
 
 
 def file_systems():
-    os.makedirs("/w", exist_ok=True)
     on_file_system("ext4", "/w/ext4")
     os.makedirs("/t", exist_ok=True)
     sh("mount -t tmpfs none /t")
@@ -196,6 +195,26 @@ def life():
     done = sh(f"{A} load")
     check("a folder others can enter is refused", done.returncode == 125, done.stderr)
     os.chmod(PINS, 0o700)
+    # A link that is gone: without it the run would start with a hole, or (bprm_check_security) with no rules at all.
+    for name in ("bprm_check_security", "path_link"):
+        os.unlink(f"{folder}/links/{name}")
+        done = sh(f"{A} run --rule rx:/usr -- /usr/bin/true")
+        check(f"a set without {name} refuses the run and names it", done.returncode == 125 and name in done.stderr,
+              done.stderr)
+    sh(f"rm -r {folder}")
+    sh(f"{A} load")
+    # Another version (here: a set with something left out) goes when nobody uses it: at the next start, or at the end of
+    # its last sandbox.
+    sh(f"{A} load --without settime")
+    check("a start beside an unused version takes it away", len(os.listdir(PINS)) == 1, os.listdir(PINS))
+    running = subprocess.Popen([A, "run", *BASE, "--without", "settime", "--", "/bin/sleep", "30"])
+    time.sleep(3)
+    sh(f"{A} load")
+    check("a version in use stays beside a newer one", len(os.listdir(PINS)) == 2, os.listdir(PINS))
+    running.wait()
+    left = os.listdir(PINS)
+    check("and goes with its last sandbox", len(left) == 1 and "without" not in left[0], left)
+    folder = f"{PINS}/{left[0]}"
     # Enforcement that vanishes is noticed within a second.
     running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--", "/bin/sleep", "60"], stderr=subprocess.PIPE,
                                text=True)
@@ -210,6 +229,7 @@ def life():
 
 def main():
     print(sh(f"{A} load").stdout.strip(), flush=True)
+    os.makedirs("/w", exist_ok=True)
     if "life" not in sys.argv:
         file_systems()
     if "files" not in sys.argv:

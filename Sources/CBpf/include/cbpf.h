@@ -56,6 +56,21 @@ int cbpf_lock(int file);
 // Lets the kernel put the labels asked for in `requests` on what the process's descriptors stand for.
 int cbpf_put_labels(int program, uint32_t pid);
 
+// Runs the iterator `program` over every process of the machine; what it writes, as pairs of slot and process.
+// Returns how many pairs there were, at most `room` of them stored; -1 and errno.
+int cbpf_list_mapped(int program, uint32_t (*_Nonnull found)[2], int room);
+// Runs the kernel's own key function and filters over a question.
+int cbpf_ask_policy(int program, struct arbiter_question *question);
+
+// A map of one value that holds a filter's bits; -1 and errno.
+int cbpf_bits_make(const char *name, const void *bits, uint32_t bytes);
+// A map of `count` keys of 16 bytes, in order, each with its number; -1 and errno.
+int cbpf_keys_make(const char *name, const void *keys, uint32_t count);
+
+// Attaches a program of an LSM hook; the descriptor holds it attached.
+int cbpf_attach(int program);
+int cbpf_pin(int object, const char *path);
+
 int cbpf_ring_make(const char *name, uint32_t bytes);
 
 struct cbpf_ring {
@@ -79,6 +94,24 @@ void cbpf_registry_mark(struct arbiter_registry *registry, uint64_t cgroup);
 void cbpf_registry_clear(struct arbiter_registry *registry);
 void cbpf_registry_count(struct arbiter_registry *registry, uint32_t sandboxes);
 void cbpf_tree_changed(struct arbiter_tree *tree);
+// The name of the program that has to be attached, NULL after the last.
+// How many sandboxes have had rights taken away, changed by `by`; gives the new number.
+uint32_t cbpf_registry_revoked(struct arbiter_registry *registry, int by);
+// The clock verdicts age by, and what makes it the wall clock.
+void cbpf_tree_tick(struct arbiter_tree *tree);
+
+// The table of sandboxes, mapped. Its fields are changed one by one: the kernel may be changing others of the same
+// entry.
+struct arbiter_sandbox *_Nullable cbpf_sandboxes(int map);
+void cbpf_sandboxes_unmap(struct arbiter_sandbox *sandboxes);
+void cbpf_sandbox_level(struct arbiter_sandbox *sandbox, uint32_t level);
+// Sets the flags to `flags`, those in `kept` as they are.
+void cbpf_sandbox_flags(struct arbiter_sandbox *sandbox, uint32_t flags, uint32_t kept);
+// Adds flags; gives those there were.
+uint32_t cbpf_sandbox_add_flags(struct arbiter_sandbox *sandbox, uint32_t flags);
+void cbpf_sandbox_policy(struct arbiter_sandbox *sandbox, uint32_t policy);
+
+const char *_Nullable cbpf_registry_link(const struct arbiter_registry *registry, uint32_t index);
 void cbpf_registry_unmap(struct arbiter_registry *registry);
 void cbpf_tree_unmap(struct arbiter_tree *tree);
 
