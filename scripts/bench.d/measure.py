@@ -24,16 +24,16 @@ def fail(message: str) -> NoReturn:
     sys.exit(f"bench: {message}")
 
 
-def compiled(name: str, *libraries: str) -> Path:
+def compiled(name: str, *libraries: str, static: bool = False) -> Path:
     """The C program NAME.c beside this file, compiled; kept until its source changes."""
     source = HERE / f"{name}.c"
-    key = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    key = hashlib.sha256(source.read_bytes()).hexdigest()[:16] + ("-static" if static else "")
     program = CACHE / f"{name}-{key}"
     if not program.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         made = Path(f"{program}.{os.getpid()}")
         subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-std=gnu2x", "-o", made,
-                        source, *(f"-l{library}" for library in libraries)], check=True)
+                        source, *(["-static"] if static else []), *(f"-l{library}" for library in libraries)], check=True)
         made.rename(program)
     return program
 
