@@ -25,9 +25,14 @@ public final class PolicyJudge {
     private var wantsPlace: Bool { policy.has(.path) || policy.has(.name) || policy.has(.inode) }
 
     /// A refusal: the layer's word, and the key it is about.
-    struct Denial {
+    public struct Denial {
         var answer: PolicyAnswer
         var key: PolicyKey?
+
+        public init(answer: PolicyAnswer, key: PolicyKey?) {
+            self.answer = answer
+            self.key = key
+        }
     }
 
     /// Asks about the object's place and number.
@@ -66,16 +71,16 @@ public final class PolicyJudge {
 
     // MARK: For the record
 
-    func layer(_ denial: Denial) -> Violation.Layer { denial.answer.layer == .hotfix ? .hotfix : .base }
+    public func layer(_ denial: Denial) -> Violation.Layer { denial.answer.layer == .hotfix ? .hotfix : .base }
 
-    func rule(_ denial: Denial) -> RuleReference {
+    public func rule(_ denial: Denial) -> RuleReference {
         let bundle = denial.answer.layer == .hotfix ? policy.hotfix : policy.base
         return RuleReference(
             text: policy.reason(denial.answer) ?? "known threat",
             origin: "threat policy, \(denial.answer.layer.rawValue) \(bundle?.header.serial ?? 0)")
     }
 
-    func remedy(_ denial: Denial) -> String {
+    public func remedy(_ denial: Denial) -> String {
         guard let key = denial.key else { return "an entry in \(whitelist)" }
         return
             "if it is harmless: [[allow]] key = \"\(KeyText.text(key.value))\", operation = \"\(key.operation.label)\", "

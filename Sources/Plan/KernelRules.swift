@@ -1,5 +1,5 @@
 import HostView
-import Profile
+public import Profile
 
 /// The plan's rules in the terms of tier bpf: rights on objects, on names and on addresses. `Supervise` hands them to
 /// the kernel; nothing here needs it.
@@ -52,6 +52,9 @@ public struct KernelRules: Sendable, Equatable {
     public var runsOwnCode: Bool { places.contains { $0.rights.isSuperset(of: [.write, .execute]) } }
     /// What was allowed is told, too.
     public var trace = false
+    /// Code whose digest the threat policy asks for and the kernel does not have is refused, not only counted.
+    public var refusesUnhashed = false
+    public var cache = Profile.Cache()
 
     /// The longest name rule the kernel side holds, in parts, and the longest part in bytes (bpf/arbiter_abi.h).
     static let mostParts = 4
@@ -76,6 +79,8 @@ enum KernelPlanner {
         kernel.nested = profile.process.nested
         kernel.tracing = profile.process.seccomp.contains("ptrace")
         kernel.trace = profile.streams.trace
+        kernel.refusesUnhashed = profile.enforcement.gaps == .refuse
+        kernel.cache = profile.cache
         let rules = RuleSet(tree.rules)
         var seen: Set<String> = []
         for (index, rule) in tree.rules.enumerated() {

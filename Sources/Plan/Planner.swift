@@ -35,6 +35,10 @@ public enum Planner {
                 "nested = true: opens in a mount namespace that is made inside are not asked about; there, only mounts and "
                     + "Landlock hold, and name patterns and other names of denied files do not (needs tier bpf)")
         }
+        if profile.policy.revoke, tier < .bpf {
+            unenforced.append(
+                "[policy] revoke = true: a new threat policy takes nothing away that is open already (needs tier bpf)")
+        }
         if !errors.isEmpty { throw PlanErrors(errors) }
 
         return SandboxPlan(

@@ -14,6 +14,7 @@ public struct Profile: Sendable, Equatable {
     public var escalation = Escalation()
     public var streams = Streams()
     public var policy = Policy()
+    public var cache = Cache()
 
     public init(name: String, description: String = "") {
         self.name = name
@@ -143,11 +144,25 @@ extension Profile {
     /// `[policy]`: what of the machine's threat policy holds.
     public struct Policy: Sendable, Equatable {
         public var bundles = Bundles.all
+        /// A policy that comes into force while a sandbox runs also counts for what is open already: reads and writes of
+        /// open files are judged from then on, and processes that have denied code mapped are killed.
+        public var revoke = false
 
         /// Bundles that are enforced; the whitelist goes with them.
         public enum Bundles: String, Sendable, CaseIterable {
             case all, base, hotfix, none
         }
+
+        public init() {}
+    }
+
+    /// `[cache]`: how long the kernel's programs use a verdict they remember, by what it is used for, in seconds; 0: every
+    /// time is judged anew. That a verdict is void when what it came from changes does not depend on these.
+    public struct Cache: Sendable, Equatable {
+        public var open = 180
+        public var execute = 300
+        /// Reads and writes of open files, where these are judged (`[policy] revoke`).
+        public var use = 60
 
         public init() {}
     }

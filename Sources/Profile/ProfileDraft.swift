@@ -170,6 +170,7 @@ struct ProfileChecker {
             choice(entry, Profile.Streams.OnFailure.allCases) { $0.draft.profile.streams.onFailure = $1 }
         case .policyBundles:
             choice(entry, Profile.Policy.Bundles.allCases) { $0.draft.profile.policy.bundles = $1 }
+        case .policyRevoke: boolean(entry) { $0.draft.profile.policy.revoke = $1 }
         case .nested: boolean(entry) { $0.draft.profile.process.nested = $1 }
         case .trace: boolean(entry) { $0.draft.profile.streams.trace = $1 }
         case .reasoning: boolean(entry) { $0.draft.profile.streams.reasoning = $1 }
@@ -181,6 +182,9 @@ struct ProfileChecker {
             amount(entry, "\"60s\"") { checker, text throws(AmountError) in
                 checker.draft.profile.escalation.windowMilliseconds = try positiveDuration(text)
             }
+        case .cacheOpen: seconds(entry) { $0.draft.profile.cache.open = $1 }
+        case .cacheExecute: seconds(entry) { $0.draft.profile.cache.execute = $1 }
+        case .cacheUse: seconds(entry) { $0.draft.profile.cache.use = $1 }
         case .streamLimit:
             amount(entry, "\"256M\"") { checker, text throws(AmountError) in
                 checker.draft.profile.streams.limit = try SizeText.parseBytes(text)
@@ -242,6 +246,18 @@ struct ProfileChecker {
             default:
                 checker.draft.profile.watchdog.memory = text == "none" ? nil : try SizeText.parse(text)
             }
+        }
+    }
+
+    /// A time to live: whole seconds, at most a day; "0s": never remembered.
+    private mutating func seconds(_ entry: Document.Entry, _ set: (inout Self, Int) -> Void) {
+        amount(entry, "\"180s\"") { checker, text throws(AmountError) in
+            let milliseconds = try DurationText.parse(text)
+            guard milliseconds % 1000 == 0, milliseconds <= 86_400_000 else {
+                throw AmountError(
+                    found: "\(quoted(text)) is no time to live", remedy: "write whole seconds, at most a day: \"180s\"")
+            }
+            set(&checker, milliseconds / 1000)
         }
     }
 

@@ -10,9 +10,10 @@ enum ProfileKey: Int, CaseIterable {
     case watchdogInterval, watchdogCPU, watchdogCPUFor, watchdogMemory
     case escalationKill, escalationWindow
     case trace, reasoning, onFailure, streamLimit
-    case policyBundles
+    case policyBundles, policyRevoke
+    case cacheOpen, cacheExecute, cacheUse
 
-    static let count = ProfileKey.policyBundles.rawValue + 1
+    static let count = ProfileKey.cacheUse.rawValue + 1
 
     init?(fullName: String) {
         switch fullName {
@@ -55,6 +56,10 @@ enum ProfileKey: Int, CaseIterable {
         case "streams.on_failure": self = .onFailure
         case "streams.limit": self = .streamLimit
         case "policy.bundles": self = .policyBundles
+        case "policy.revoke": self = .policyRevoke
+        case "cache.open": self = .cacheOpen
+        case "cache.execute": self = .cacheExecute
+        case "cache.use": self = .cacheUse
         default: return nil
         }
     }
@@ -101,12 +106,16 @@ enum ProfileKey: Int, CaseIterable {
         case .onFailure: "streams.on_failure"
         case .streamLimit: "streams.limit"
         case .policyBundles: "policy.bundles"
+        case .policyRevoke: "policy.revoke"
+        case .cacheOpen: "cache.open"
+        case .cacheExecute: "cache.execute"
+        case .cacheUse: "cache.use"
         }
     }
 
     static let sections = [
         "enforcement", "filesystem", "process", "limits", "network", "watchdog", "escalation", "streams",
-        "policy",
+        "policy", "cache",
     ]
 
     /// `memory` of `limits.memory`.

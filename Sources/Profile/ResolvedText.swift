@@ -27,7 +27,18 @@ extension LoadedProfile {
                 (.onFailure, tomlString(profile.streams.onFailure.rawValue)),
                 (.streamLimit, tomlString(SizeText.describe(bytes: profile.streams.limit))),
             ])
-        appendSettings(&text, "policy", [(.policyBundles, tomlString(profile.policy.bundles.rawValue))])
+        appendSettings(
+            &text, "policy",
+            [
+                (.policyBundles, tomlString(profile.policy.bundles.rawValue)),
+                (.policyRevoke, "\(profile.policy.revoke)"),
+            ])
+        appendSettings(
+            &text, "cache",
+            [
+                (.cacheOpen, seconds(profile.cache.open)), (.cacheExecute, seconds(profile.cache.execute)),
+                (.cacheUse, seconds(profile.cache.use)),
+            ])
         return text
     }
 
@@ -114,6 +125,8 @@ extension LoadedProfile {
             text += "]\n"
         }
     }
+
+    private func seconds(_ seconds: Int) -> String { tomlString("\(seconds)s") }
 
     private func duration(_ milliseconds: Int) -> String {
         tomlString(DurationText.describe(milliseconds: milliseconds))

@@ -12,17 +12,34 @@ extension Enforcement {
         else { return }
         policy = watch
         watch.onRefusal = { [sink] what, reason in sink.policyRefused(what, reason) }
-        watch.onChange = { [unowned self] in unenforced += enforce($0, in: source.folder) }
+        var failure: SystemError?
+        watch.onChange = { [unowned self] snapshot in
+            do throws(SystemError) {
+                unenforced += try enforce(snapshot, in: source.folder)
+            } catch {
+                failure = error
+            }
+        }
         try watch.start()
+        // Nothing runs without the policy that is there.
+        if let failure { throw failure }
         // From here on somebody is running: what a new policy leaves unenforced is recorded.
-        watch.onChange = { [unowned self] in _ = enforce($0, in: source.folder) }
+        watch.onChange = { [unowned self] snapshot in
+            do throws(SystemError) { _ = try enforce(snapshot, in: source.folder) } catch {
+                sink.policyRefused(snapshot.files.compactMap { $0 }.joined(separator: ", "), "\(error)")
+            }
+        }
     }
 
     /// Puts a policy into force, as a whole and at once: this thread is the one that answers.
     /// - Returns: what of it this tier cannot enforce.
-    private func enforce(_ snapshot: PolicySnapshot, in folder: String) -> [String] {
+    private func enforce(_ snapshot: PolicySnapshot, in folder: String) throws(SystemError) -> [String] {
         var missing: [String] = []
-        if let arbiter {
+        if let kernel {
+            try kernel.use(
+                snapshot.policy, whitelist: PolicyFolder(path: folder).whitelistFile, revokes: plan.policy.revoke)
+            missing = KernelPolicy.unenforced(snapshot.policy)
+        } else if let arbiter {
             if let judge = arbiter.judge {
                 judge.policy = snapshot.policy
             } else {

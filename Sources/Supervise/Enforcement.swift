@@ -21,7 +21,7 @@ final class Enforcement {
     /// What the file systems at hand keep from being enforced.
     var unenforced: [String] = []
     private var observer: SystemCallObserver?
-    private var kernel: KernelEnforcement?
+    var kernel: KernelEnforcement?
     private var home: FileDescriptor?
     private var files: HomeFiles?
     private let decider: ProfileDecider

@@ -56,6 +56,9 @@ public final class KernelGuard {
     ) throws {
         var policy = SandboxPolicy()
         policy.flags = Self.flags(rules)
+        policy.lifetimes.open = UInt32(clamping: rules.cache.open)
+        policy.lifetimes.execute = UInt32(clamping: rules.cache.execute)
+        policy.lifetimes.use = UInt32(clamping: rules.cache.use)
         if rules.runsOwnCode { policy.nameless.insert(.execute) }
         policy.addresses = rules.reachesNetwork ? [] : Self.ownAddresses
         policy.objects = [ObjectRule(descriptor: image, rights: .execute, rule: 0)]
@@ -185,6 +188,7 @@ public final class KernelGuard {
         if rules.runsOwnCode { flags.insert(.namelessCode) }
         if rules.tracing { flags.insert(.ptrace) }
         if rules.trace { flags.insert(.trace) }
+        if rules.refusesUnhashed { flags.insert(.refuseUnhashed) }
         return flags
     }
 

@@ -1,5 +1,6 @@
 import Enforce
 import LinuxSystem
+import ThreatPolicy
 
 /// Tier bpf at work: reads what the kernel's programs tell, sees whether they still stand, and tells them the level.
 ///
@@ -7,9 +8,11 @@ import LinuxSystem
 /// that a busy sandbox does not wake its supervisor with every file it opens.
 final class KernelEnforcement {
     private let sandbox: KernelGuard
+    private let loop: EventLoop
     private let events: KernelEvents
     private let sink: Violations
     private let clock: Timer
+    private var isRunning = false
     /// Denials told one by one or as repeats.
     private var told: UInt64 = 0
     /// The latest violations by the time of their record: what repeats them untold is added at the end.
@@ -23,6 +26,7 @@ final class KernelEnforcement {
 
     init(_ sandbox: KernelGuard, loop: EventLoop, events: KernelEvents, _ sink: Violations) throws(SystemError) {
         self.sandbox = sandbox
+        self.loop = loop
         self.events = events
         self.sink = sink
         clock = try Timer()
@@ -33,7 +37,30 @@ final class KernelEnforcement {
         sink.onLevel = { [unowned sandbox] in sandbox.set(level: $0) }
     }
 
-    func label(inside pid: Int32) throws(SystemError) { try sandbox.label(inside: pid) }
+    /// Puts a threat policy into force. When it cannot be, what was in force stays.
+    /// - Parameters:
+    ///   - whitelist: the file where an exception is written, for the advice with a denial.
+    ///   - revokes: whether a change in the running sandbox counts for what is open already.
+    func use(_ policy: ThreatPolicy, whitelist: String, revokes: Bool) throws(SystemError) {
+        let kernel: KernelPolicy
+        if let known = events.policy {
+            kernel = known
+        } else {
+            kernel = try KernelPolicy(sandbox, whitelist: whitelist, revokes: revokes, loop: loop, sink: sink)
+            events.policy = kernel
+        }
+        do {
+            try kernel.use(policy)
+            if isRunning { try kernel.revoke() }
+        } catch {
+            throw Errno(EIO).doing("putting the threat policy into the kernel", "\(error)")
+        }
+    }
+
+    func label(inside pid: Int32) throws(SystemError) {
+        try sandbox.label(inside: pid)
+        isRunning = true
+    }
 
     @discardableResult
     private func drainAlerts() -> Int {
@@ -72,6 +99,7 @@ final class KernelEnforcement {
         let counters = sandbox.counters()
         sink.allowed(counters.allAllowed)
         sink.untold(counters.denied > told ? counters.denied - told : 0)
+        if counters.unhashed > 0 { sink.unhashed(counters.unhashed) }
         sink.lostInKernel(counters.alertsLost + counters.tracesLost)
         sandbox.end()
     }

@@ -5,9 +5,11 @@ import Plan
 import Profile
 
 /// Turns what the kernel's programs tell into violations and lines of the record.
-struct KernelEvents {
+final class KernelEvents {
     private let decider: ProfileDecider
     private let sink: Violations
+    /// The threat policy that is in force there.
+    var policy: KernelPolicy?
 
     init(decider: ProfileDecider, sink: Violations) {
         self.decider = decider
@@ -18,10 +20,13 @@ struct KernelEvents {
     func take(_ event: borrowing ArbiterEvent) -> Violation? {
         switch event.verdict {
         case .denied:
+            let threat = policy?.explain(event)
             let violation = Violation(
-                operation: Self.operation(event), object: Array(Self.object(event).utf8), rule: rule(event),
-                layer: .bpf, pid: event.pid, program: Array(event.command.utf8),
-                count: 1 + UInt64(event.repeats), countsTowardsLevel: !Self.honest.contains(event.operationName))
+                operation: Self.operation(event), object: Array(Self.object(event).utf8),
+                rule: threat?.rule ?? rule(event), layer: threat?.layer ?? .bpf, pid: event.pid,
+                program: Array(event.command.utf8), count: 1 + UInt64(event.repeats),
+                countsTowardsLevel: threat != nil || !Self.honest.contains(event.operationName),
+                remedy: threat?.remedy)
             sink.violation(violation)
             return violation
         case .traced:

@@ -19,4 +19,6 @@ public struct SandboxOutcome: Sendable {
     public var usage: CgroupUsage
     /// The threat policy in force at the end.
     public var policy: RunReport.PolicyVersions
+    /// What turned out not to be enforced while it ran.
+    public var unenforced: [String]
 }

@@ -275,7 +275,7 @@ public final class Supervisor {
             exit: exit, setupFailure: failure, detail: ending.detail,
             durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,
             denials: violations.log, lostEvents: violations.lostEvents, level: violations.worstLevel, usage: usage,
-            policy: enforcement.policyVersions)
+            policy: enforcement.policyVersions, unenforced: violations.unenforced)
     }
 }
 

@@ -12,6 +12,8 @@ final class Violations: ViolationSink {
     private(set) var log = DenialLog()
     private(set) var verdicts = RunReport.Verdicts()
     private(set) var lostEvents: UInt64 = 0
+    /// What turned out not to be enforced while the sandbox ran.
+    private(set) var unenforced: [String] = []
     /// Called once, when level 1 is reached.
     var onEmergency: () -> Void = {}
     /// Called when nothing can be promised any more.
@@ -31,6 +33,24 @@ final class Violations: ViolationSink {
     var worstLevel: Int { escalation.worst }
 
     func allowed(_ count: UInt64) { verdicts.allow += count }
+
+    /// Code ran that the threat policy could not look at.
+    func unhashed(_ count: UInt64) {
+        unenforced.append(
+            "threat policy, digests: \(count) times code was started or mapped whose digest the kernel could not give")
+        recorder.append(.outcome, .alert) { writer in
+            writer.member("event", "unhashed")
+            writer.member("count", count)
+        }
+    }
+
+    /// A process was killed because a new threat policy denies code that it runs.
+    func revoked(_ pid: pid_t) {
+        recorder.append(.execution, .alert) { writer in
+            writer.member("event", "revoked")
+            writer.member("pid", pid)
+        }
+    }
 
     /// Denials the kernel counted and did not tell one by one.
     func untold(_ count: UInt64) { verdicts.deny += count }

@@ -74,6 +74,12 @@ public final class Bundle: Sendable {
         bytes.with(header.filterOffset..<header.keysOffset, body)
     }
 
+    /// The filter's bits: 2 MB of a base, 512 KB of a hotfix.
+    public var filterBits: [UInt8] { bytes.bytes(header.filterOffset..<header.keysOffset) }
+
+    /// The exact keys, 16 bytes each.
+    var keyBytes: [UInt8] { bytes.bytes(header.keysOffset..<(header.keysOffset + 16 * header.entries)) }
+
     // MARK: Look-ups
 
     /// Whether the filter holds the key: always yes when it was put in, and now and then when it was not.

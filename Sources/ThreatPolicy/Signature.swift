@@ -87,7 +87,7 @@ public enum PolicySignature {
         digest(text.span).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    static func digest(_ bytes: borrowing Span<UInt8>) -> [UInt8] {
+    public static func digest(_ bytes: borrowing Span<UInt8>) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         unsafe bytes.withUnsafeBufferPointer {
             _ = unsafe crypto_generichash(&digest, 32, $0.baseAddress, UInt64($0.count), nil, 0)

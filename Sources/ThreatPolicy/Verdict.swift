@@ -14,6 +14,12 @@ public struct PolicyAnswer: Equatable, Sendable {
     /// alone says so, by chance.
     public var place: Int?
 
+    public init(layer: PolicyLayer, hash: KeyHash? = nil, place: Int? = nil) {
+        self.layer = layer
+        self.hash = hash
+        self.place = place
+    }
+
     public var isDenied: Bool { layer == .hotfix || layer == .base }
 
     public static let trace = PolicyAnswer(layer: .trace)

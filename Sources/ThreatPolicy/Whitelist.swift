@@ -43,6 +43,12 @@ public struct Whitelist: Sendable {
         scope = KeyScope(secret: secret, kinds: kinds, shapes: shapes)
     }
 
+    /// The keys that are excused at `now`.
+    func keys(now: Int64) -> [KeyHash] { places.filter { entries[$0.value].expires > now }.map(\.key) }
+
+    /// When the next of the entries that hold at `now` stops doing so; `nil`: none does.
+    public func nextExpiry(after now: Int64) -> Int64? { entries.map(\.expires).filter { $0 > now }.min() }
+
     /// The entry that excuses a key.
     func place(of key: KeyHash, now: Int64) -> Int? {
         guard let place = places[key], entries[place].expires > now else { return nil }

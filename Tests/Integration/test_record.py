@@ -109,7 +109,7 @@ def test_denials_are_in_record_and_report(make_sandbox, launcher: str) -> None:
     secret = str(sandbox.workspace / ".env")
     [denial] = [entry for entry in result.report["denials"] if entry["object"] == secret]
     assert set(denial) >= {"time", "operation", "object", "rule", "layer", "fix", "count"}
-    assert "**/.env" in denial["rule"] and denial["fix"] and denial["layer"] == "fanotify"
+    assert "**/.env" in denial["rule"] and denial["fix"] and denial["layer"] == sandbox.tier
     assert result.report["verdicts"]["deny"] >= 1
     [event] = [line for line in result.stream("execution") if line.get("object") == secret]
     assert event["operation"] == denial["operation"]

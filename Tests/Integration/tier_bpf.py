@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from harness import Result, Sandbox, guardian, sandbox_init, wait_for
+from test_policy import Policy
 
 EXERCISE = "/payload/arbiter-exercise"
 PINS = Path("/sys/fs/bpf/mis")
@@ -328,3 +329,50 @@ def test_many_at_once(tables: None, root: Sandbox) -> None:
     for process in running:
         out, said = process.communicate(timeout=300)
         assert (process.returncode, out) == (0, b"honest"), said
+
+
+# The threat policy
+
+
+@pytest.fixture
+def policy(root: Sandbox) -> Policy:
+    return Policy(root)
+
+
+def test_addresses_and_families_of_the_threat_policy(tables: None, root: Sandbox, policy: Policy) -> None:
+    policy.push(1, "address:127.0.0.1/32:4444", "family:AF_NETLINK")
+    script = (
+        "import socket, errno\n"
+        "def tried(make):\n"
+        "    try: make(); return 'made'\n"
+        "    except OSError as error: return errno.errorcode[error.errno]\n"
+        "def to(port): return lambda: socket.create_connection(('127.0.0.1', port), 3)\n"
+        "print(tried(to(4444)), tried(to(4445)), tried(lambda: socket.socket(16, 3, 0)), tried(socket.socket))\n"
+    )
+    result = root.run("python3", "-c", script, options=BPF)
+    assert result.stdout == "EPERM ECONNREFUSED EPERM made\n"
+    assert {entry["layer"] for entry in result.report["denials"]} == {"hotfix"}
+    assert all("whitelist.toml" in entry["fix"] for entry in result.report["denials"])
+
+
+def test_what_is_open_is_taken_away_where_the_profile_asks(tables: None, root: Sandbox, policy: Policy) -> None:
+    serials = iter(range(1, 10))
+    policy.push(next(serials), "name:nothing")
+    root.write("secret", "PRIVATE")
+    script = "exec 3<secret; cat <&3; echo; read line; python3 -c 'import os; os.lseek(3, 0, 0)'; cat <&3; echo end"
+    for revoke, seen in (("true", b""), ("false", b"PRIVATE")):
+        profile = root.write("../revoking.toml", f'extends = ["default"]\n[policy]\nrevoke = {revoke}\n')
+        process = root.start("/bin/sh", "-c", script, options=BPF, profile=str(profile), stdin=subprocess.PIPE)
+        assert process.stdout.readline() == b"PRIVATE\n"
+        policy.push(next(serials), "name:secret", "name:nothing")
+        stream = root.state / "sessions"
+        wait_for(lambda: policies(stream) >= 2, "the policy in the running sandbox")
+        out, _ = process.communicate(b"\n", timeout=60)
+        assert out == seen + b"end\n"
+        policy.push(next(serials), "name:nothing")
+        shutil.rmtree(stream)
+
+
+def policies(sessions: Path) -> int:
+    """Changes of the policy that the one session there has recorded."""
+    return sum(path.read_text().count('"event":"policy"') for path in sessions.glob("*/execution.jsonl"))

@@ -118,6 +118,8 @@ import Testing
         #expect(try kernel(world { $0.profile.process.nested = true }).nested)
         #expect(try kernel(world { $0.profile.process.seccomp = ["ptrace"] }).tracing)
         #expect(try kernel(world { $0.profile.streams.trace = true }).trace)
+        #expect(try kernel(world { $0.profile.enforcement.gaps = .refuse }).refusesUnhashed)
+        #expect(try kernel(world { $0.profile.cache.open = 7 }).cache.open == 7)
     }
 
     @Test func codeWithoutANameRunsWhereWrittenCodeDoes() throws {

@@ -118,6 +118,13 @@ import Testing
             reasoning = false
             on_failure = "stop"
             limit = "\\u0031G"
+            [policy]
+            bundles = "hotfix"
+            revoke = true
+            [cache]
+            open = "0s"
+            execute = "10m"
+            use = "1s"
             """)
         var expected = Profile(name: "full", description: "all keys")
         expected.enforcement.require = .fanotify
@@ -150,9 +157,21 @@ import Testing
         expected.streams.reasoning = false
         expected.streams.onFailure = .stop
         expected.streams.limit = 1 << 30
+        expected.policy.bundles = .hotfix
+        expected.policy.revoke = true
+        expected.cache.open = 0
+        expected.cache.execute = 600
+        expected.cache.use = 1
         #expect(profile == expected)
         #expect(profile.filesystem.rules.map(\.access) == [.read, .write, .execute, .deny, .protect, .tmpfs])
         #expect(profile.filesystem.rules.first?.origin == .file(name: "p.toml", line: 8, column: 9))
+    }
+
+    @Test func timesToLiveAreWholeSeconds() {
+        for wrong in ["1500ms", "2d", "5", "-1s", ""] {
+            #expect(!mistakes("[cache]\nopen = \"\(wrong)\"").isEmpty, "\(wrong)")
+        }
+        #expect(mistakes("[cache]\nopen = \"24h\"") == [])
     }
 
     @Test func levelsMayDisagreeOneFileMayNot() throws {
@@ -175,6 +194,8 @@ import Testing
             #expect(again.watchdog == loaded.profile.watchdog)
             #expect(again.escalation == loaded.profile.escalation)
             #expect(again.streams == loaded.profile.streams)
+            #expect(again.policy == loaded.profile.policy)
+            #expect(again.cache == loaded.profile.cache)
             #expect(again.name == loaded.profile.name)
             for access in PathRule.Access.allCases {
                 let before = loaded.profile.filesystem.rules.filter { $0.access == access }.map(\.pattern)

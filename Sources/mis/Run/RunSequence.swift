@@ -47,7 +47,7 @@ struct RunSequence {
         }
         let sandbox = try RunningSandbox(setup: setup, identifier: identifier, signals: signals, options: options)
         let outcome = try sandbox.finish()
-        let finished = RunReport(setup.plan, outcome, unenforced: sandbox.unenforced)
+        let finished = RunReport(setup.plan, outcome, unenforced: sandbox.unenforced + outcome.unenforced)
         report.write(finished)
         tell(finished, outcome)
         return outcome.exit.code
