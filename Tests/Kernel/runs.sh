@@ -2,12 +2,13 @@
 # The suites of `mis run`, in one machine: root's runs are in tier bpf and nothing else will do, an ordinary user's in tier
 # landlock. Controls and single layers of the attacks, and what is the same on every kernel (arguments, profiles, other
 # people's programs), are shown on the machine that builds; here the whole has to hold. The posture is golden for one
-# machine's disk.
+# machine's disk, absurd arguments and large programs take minutes of emulation.
 cd /payload/Tests/Integration || exit 1
 mkdir -p /payload/out
 export MIS=/payload/mis MIS_ROOT_TIER=bpf
 # A container's bare root disk has none, and what is there has to be hidden.
 [ -s /etc/machine-id ] || od -An -tx1 -N16 /dev/urandom | tr -d ' \n' >/etc/machine-id
-exec timeout 1100 python3 -B -m pytest -q -rfEs -p no:cacheprovider --durations=15 --junitxml=/payload/out/pytest.xml \
-  -k "not test_control and not test_layer and not test_posture and not test_absurd and not test_a_large_program" --ignore test_attack_table.py \
+exec timeout 1400 python3 -B -m pytest -q -rfEs -p no:cacheprovider --durations=15 --junitxml=/payload/out/pytest.xml \
+  -k "not test_control and not test_layer and not test_posture and not test_absurd and not test_a_large_program" \
+  --ignore test_attack_table.py \
   tier_bpf.py test_policy.py test_exit_status.py test_record.py test_lifecycle.py test_attack_*.py

@@ -78,7 +78,7 @@ SUITES = [
 ]
 # Other kernels, in virtual machines: scripts/vm boots one and runs a suite in it.
 if os.access(ROOT / "scripts/test.d/matrix", os.X_OK):
-    SUITES.append(Suite("matrix", "Debian's kernels in virtual machines", script("scripts/test.d/matrix"), 1500))
+    SUITES.append(Suite("matrix", "Debian's kernels in virtual machines", script("scripts/test.d/matrix"), 3000))
 
 QUICK = False
 
