@@ -22,13 +22,13 @@ import Testing
     @Test func aPlaceHasTheRightsOfItsNearestRules() throws {
         let kernel = try kernel(
             world {
-                $0.folder("/work/out", owner: 1000)
-                $0.rule(.read, "/work/out")
+                $0.folder("/project/out", owner: 1000)
+                $0.rule(.read, "/project/out")
             })
         func rights(_ path: String) -> KernelRules.Rights? { kernel.places.first { $0.path == path }?.rights }
-        #expect(rights("/work") == [.read, .write, .execute])
+        #expect(rights("/project") == [.read, .write, .execute])
         // Executing is a right of its own, and goes down.
-        #expect(rights("/work/out") == [.read, .execute])
+        #expect(rights("/project/out") == [.read, .execute])
         #expect(rights("/usr") == [.read, .execute])
         #expect(rights("/") == [.read])
         #expect(rights("/home/ann") == [.read, .write])
@@ -39,36 +39,36 @@ import Testing
     @Test func aDeniedFileIsDeniedAsAnObjectAndByItsName() throws {
         let kernel = try kernel(
             world {
-                $0.file("/work/secret", owner: 1000)
-                $0.rule(.deny, "/work/secret")
+                $0.file("/project/secret", owner: 1000)
+                $0.rule(.deny, "/project/secret")
             })
-        #expect(kernel.denied.map(\.path) == ["/work/secret"])
-        #expect(kernel.places.first { $0.path == "/work/secret" }?.rights == [])
+        #expect(kernel.denied.map(\.path) == ["/project/secret"])
+        #expect(kernel.places.first { $0.path == "/project/secret" }?.rights == [])
         let name = try #require(kernel.names.first)
         #expect(name.parts == ["secret"])
-        #expect(name.folder == "/work")
+        #expect(name.folder == "/project")
         #expect(name.rights == [])
     }
 
     @Test func aProtectedNameThatDoesNotExistIsTheKernels() throws {
         let plan = try world {
-            $0.rule(.protect, "/work/.git/hooks")
+            $0.rule(.protect, "/project/.git/hooks")
         }.plan()
         let name = try #require(plan.kernel?.names.first)
         #expect(name.parts == [".git", "hooks"])
-        #expect(name.folder == "/work")
+        #expect(name.folder == "/project")
         #expect(name.rights == [.read, .execute])
         // Nobody has to watch for it.
         #expect(plan.protectedNames.isEmpty)
         let below = try world {
             $0.machine.tiers = [.fanotify]
-            $0.rule(.protect, "/work/.git/hooks")
+            $0.rule(.protect, "/project/.git/hooks")
         }.plan()
         #expect(below.protectedNames.count == 1)
     }
 
     @Test func whatTheKernelCannotHoldIsWatched() throws {
-        let deep = "/work/a/b/c/d/e"
+        let deep = "/project/a/b/c/d/e"
         let plan = try world {
             $0.rule(.protect, deep)
         }.plan()
@@ -76,10 +76,10 @@ import Testing
         #expect(plan.protectedNames.map(\.path) == [deep])
         // From an existing folder on, one part is enough.
         let shallow = try world {
-            $0.folder("/work/a/b/c/d", owner: 1000)
+            $0.folder("/project/a/b/c/d", owner: 1000)
             $0.rule(.protect, deep)
         }.plan()
-        #expect(shallow.kernel?.names.first?.folder == "/work/a/b/c/d")
+        #expect(shallow.kernel?.names.first?.folder == "/project/a/b/c/d")
         #expect(shallow.protectedNames.isEmpty)
     }
 
@@ -125,7 +125,7 @@ import Testing
     @Test func codeWithoutANameRunsWhereWrittenCodeDoes() throws {
         #expect(try kernel(world()).runsOwnCode)
         var strict = world()
-        strict.profile.filesystem.rules.removeAll { $0.access == .execute && $0.text == "/work" }
+        strict.profile.filesystem.rules.removeAll { $0.access == .execute && $0.text == "/project" }
         #expect(try kernel(strict).runsOwnCode == false)
     }
 

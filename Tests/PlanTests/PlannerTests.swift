@@ -15,15 +15,15 @@ struct World {
 
     init(user: UInt32 = 0) {
         request = LaunchRequest(
-            command: ["true"], workspace: "/work", currentFolder: "/work",
+            command: ["true"], workspace: "/project", currentFolder: "/project",
             caller: Invoker(user: user, group: user, home: "/home/ann", name: "ann"), session: "s")
         request.launcher = 4321
-        folder("/work", owner: 1000)
+        folder("/project", owner: 1000)
         folder("/home/ann", owner: 1000)
         folder("/usr")
         folder("/etc")
-        rule(.write, "/work")
-        rule(.execute, "/work")
+        rule(.write, "/project")
+        rule(.execute, "/project")
         rule(.read, "/usr")
         rule(.execute, "/usr")
     }
@@ -106,33 +106,33 @@ extension SandboxPlan {
 
     @Test func aProtectedFileAndTheFoldersAboveItAreHeldInPlace() throws {
         var world = World()
-        world.folder("/work/.git", owner: 1000)
-        world.file("/work/.git/config", owner: 1000)
-        world.rule(.protect, "/work/.git/config")
+        world.folder("/project/.git", owner: 1000)
+        world.file("/project/.git/config", owner: 1000)
+        world.rule(.protect, "/project/.git/config")
         let plan = try world.plan()
-        #expect(plan.mount("/work")?.readOnly == false)
-        #expect(plan.mount("/work/.git")?.readOnly == false)
-        #expect(plan.mount("/work/.git/config")?.readOnly == true)
+        #expect(plan.mount("/project")?.readOnly == false)
+        #expect(plan.mount("/project/.git")?.readOnly == false)
+        #expect(plan.mount("/project/.git/config")?.readOnly == true)
     }
 
     @Test func aProtectedNameThatIsNotThereIsWatchedAndNotMade() throws {
         var world = World()
-        world.rule(.protect, "/work/.mcp.json")
+        world.rule(.protect, "/project/.mcp.json")
         let plan = try world.plan()
-        #expect(plan.protectedNames.map(\.path) == ["/work/.mcp.json"])
-        #expect(plan.mount("/work/.mcp.json") == nil)
+        #expect(plan.protectedNames.map(\.path) == ["/project/.mcp.json"])
+        #expect(plan.mount("/project/.mcp.json") == nil)
     }
 
     @Test func aDeniedFolderIsMaskedInAWritableOneAndADecoyInThePrivateHome() throws {
         var world = World()
-        world.folder("/work/secrets", owner: 1000)
+        world.folder("/project/secrets", owner: 1000)
         world.folder("/home/ann/.ssh", owner: 1000)
         world.host.listings["/home/ann/.ssh"] = ["id_rsa"]
-        world.rule(.deny, "/work/secrets")
+        world.rule(.deny, "/project/secrets")
         world.rule(.deny, "/home/ann/.ssh")
         let plan = try world.plan()
-        guard case .mask(isFolder: true, _) = plan.mount("/work/secrets")?.kind else {
-            Issue.record("no mask over /work/secrets")
+        guard case .mask(isFolder: true, _) = plan.mount("/project/secrets")?.kind else {
+            Issue.record("no mask over /project/secrets")
             return
         }
         #expect(plan.mount("/home/ann/.ssh") == nil)
@@ -170,7 +170,7 @@ extension SandboxPlan {
         #expect(plan.identity.kind == .subordinate)
         #expect(plan.identity.hostUser >= 0x7000_0000)
         #expect(plan.identity.insideUser != 0)
-        #expect(plan.mount("/work")?.idmap == OwnerMap(user: 1000, group: 1000))
+        #expect(plan.mount("/project")?.idmap == OwnerMap(user: 1000, group: 1000))
         #expect(plan.mount("/usr")?.idmap == nil)
     }
 
@@ -180,7 +180,7 @@ extension SandboxPlan {
         let plan = try world.plan()
         #expect(plan.identity.kind == .account)
         #expect(plan.identity.hostUser == 1000)
-        #expect(plan.mount("/work")?.idmap == nil)
+        #expect(plan.mount("/project")?.idmap == nil)
     }
 
     @Test func aNamePatternIsAGapWithoutRootAndIsNamed() throws {
@@ -196,8 +196,8 @@ extension SandboxPlan {
 
     @Test func aDeniedFileWithAnotherNameIsAGapWithoutRootAndAnObjectWithIt() throws {
         var world = World()
-        world.file("/work/key", owner: 1000, links: 2)
-        world.rule(.deny, "/work/key")
+        world.file("/project/key", owner: 1000, links: 2)
+        world.rule(.deny, "/project/key")
         #expect(try world.plan().deniedObjects.count == 1)
         world.machine.tiers = [.landlock]
         #expect(try world.plan().unenforced.count == 1)
@@ -276,7 +276,7 @@ extension SandboxPlan {
 
     @Test func landlockAllowsTheWorkspaceAndNoWritingToTheSystem() throws {
         let plan = try World().plan()
-        let workspace = plan.landlock.rules.first { $0.path == "/work" }
+        let workspace = plan.landlock.rules.first { $0.path == "/project" }
         let system = plan.landlock.rules.first { $0.path == "/usr" }
         #expect((workspace?.access ?? 0) & LandlockPlanner.writeFile != 0)
         #expect((system?.access ?? 0) & LandlockPlanner.writeFile == 0)
@@ -308,9 +308,9 @@ extension SandboxPlan {
 
 @Suite struct PathsTests {
     @Test func belowMeansByWholeComponents() {
-        #expect(Paths.isAtOrBelow("/work/a", "/work"))
-        #expect(Paths.isAtOrBelow("/work", "/work"))
-        #expect(!Paths.isAtOrBelow("/workspace-evil", "/work"))
+        #expect(Paths.isAtOrBelow("/project/a", "/project"))
+        #expect(Paths.isAtOrBelow("/project", "/project"))
+        #expect(!Paths.isAtOrBelow("/project-evil", "/project"))
         #expect(Paths.isAtOrBelow("/anything", "/"))
     }
 
