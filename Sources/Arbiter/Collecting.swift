@@ -29,6 +29,11 @@ extension Arbiter {
     /// cgroup that outlived its supervisor still has its guards, until it is gone too.
     func collect() {
         guard let mount = Arbiter.cgroupMount() else { return }
+        // Requests of whoever was killed while labelling; one of our own number is another's who had it before.
+        for key in Entry.keys(tables.requests.number, empty: arbiter_request_key())
+        where key.pid == UInt32(getpid()) || Arbiter.processStart(key.pid) == 0 {
+            Entry.remove(tables.requests.number, key)
+        }
         var live: UInt32 = 0
         for cgroup in Entry.keys(tables.cgroups.number, empty: UInt64(0)) {
             var slot: UInt32 = 0
@@ -49,14 +54,9 @@ extension Arbiter {
         unsafe cbpf_registry_count(registry, live)
     }
 
-    /// Removes every entry of a sandbox. The cgroup's goes first: from then on nobody is inside.
+    /// Removes every entry of a sandbox. The cgroup's goes last: whoever is killed on the way leaves what the next one
+    /// finds by it.
     func erase(slot: UInt32, cgroup: UInt64) {
-        for child in Entry.keys(tables.cgroups.number, empty: UInt64(0)) {
-            var owner: UInt32 = 0
-            if Entry.get(tables.cgroups.number, child, into: &owner), owner == slot {
-                Entry.remove(tables.cgroups.number, child)
-            }
-        }
         for key in Entry.keys(tables.labels.number, empty: arbiter_label_key()) where key.slot == slot {
             Entry.remove(tables.labels.number, key)
         }
@@ -70,21 +70,26 @@ extension Arbiter {
             Entry.remove(tables.addresses.number, key)
         }
         free(slot: slot)
+        removeCgroups(of: slot)
     }
 
     /// Gives back what a sandbox entered. Its keys are known, so this costs what it has and not what all have.
     func erase(slot: UInt32, entered: Entered) {
-        for child in Entry.keys(tables.cgroups.number, empty: UInt64(0)) {
-            var owner: UInt32 = 0
-            if Entry.get(tables.cgroups.number, child, into: &owner), owner == slot {
-                Entry.remove(tables.cgroups.number, child)
-            }
-        }
         for key in entered.labels { Entry.remove(tables.labels.number, key) }
         for key in entered.names { Entry.remove(tables.names.number, key) }
         for key in entered.anchors { Entry.remove(tables.anchors.number, key) }
         for key in entered.addresses { Entry.remove(tables.addresses.number, key) }
         free(slot: slot)
+        removeCgroups(of: slot)
+    }
+
+    private func removeCgroups(of slot: UInt32) {
+        for cgroup in Entry.keys(tables.cgroups.number, empty: UInt64(0)) {
+            var owner: UInt32 = 0
+            if Entry.get(tables.cgroups.number, cgroup, into: &owner), owner == slot {
+                Entry.remove(tables.cgroups.number, cgroup)
+            }
+        }
     }
 
     private func free(slot: UInt32) {

@@ -51,13 +51,14 @@ extension Arbiter {
             try Entry.put(tables.alerts.number, slot, alerts.descriptor, table: "rings", room: ARBITER_SANDBOXES)
             try Entry.put(tables.traces.number, slot, traces.descriptor, table: "rings", room: ARBITER_SANDBOXES)
             try clearCounters(slot)
+            // First, so that whoever collects finds what a run has left that was killed right here. Nobody is inside yet.
+            try Entry.put(tables.sandboxes.number, slot, sandbox, table: "sandboxes", room: ARBITER_SANDBOXES)
+            try Entry.put(tables.cgroups.number, cgroup, slot, table: "cgroups", room: 65536)
+            unsafe cbpf_registry_mark(registry, cgroup)
             sandbox.name_lengths = try enter(policy.names, slot: slot, entered: entered)
             try label(policy.objects, slot: slot, entered: entered)
             try enter(policy.addresses, slot: slot, entered: entered)
             try Entry.put(tables.sandboxes.number, slot, sandbox, table: "sandboxes", room: ARBITER_SANDBOXES)
-            // Last: with the cgroup's entry, what is inside it is judged.
-            try Entry.put(tables.cgroups.number, cgroup, slot, table: "cgroups", room: 65536)
-            unsafe cbpf_registry_mark(registry, cgroup)
             unsafe cbpf_registry_count(registry, registry.pointee.sandboxes + 1)
             return RegisteredSandbox(slot: slot, cgroup: cgroup, alerts: alerts, traces: traces, entered: entered)
         } catch {

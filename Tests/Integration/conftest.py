@@ -1,5 +1,6 @@
 """The fixtures of the suites in this folder."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import pytest
 from harness import Leftovers, Sandbox, binary, enter_stage, leave_stage
 
 LAUNCHERS = ("user", "root", "sudo")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In a virtual machine that may run out of time, a failure is told when it is seen."""
+    if report.failed and "MIS_ROOT_TIER" in os.environ:
+        print(f"\n!!! {report.nodeid}, {report.when}\n{report.longreprtext[-2500:]}\n", flush=True)
 
 
 @pytest.fixture(scope="session")

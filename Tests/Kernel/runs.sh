@@ -1,8 +1,8 @@
 #!/bin/bash
 # The suites of `mis run`, in one machine: root's runs are in tier bpf and nothing else will do, an ordinary user's in tier
-# landlock. Controls and single layers of the attacks, and what is the same on every kernel (arguments, profiles, other
-# people's programs), are shown on the machine that builds; here the whole has to hold. The posture is golden for one
-# machine's disk, absurd arguments and large programs take minutes of emulation.
+# landlock. Shown on the machine that builds, and not again here: the attacks' controls and single layers, attacks on an
+# ordinary user's sandbox, runs through sudo, and what is the same on every kernel (arguments, profiles, other people's
+# programs). The posture is golden for one machine's disk, absurd arguments and large programs take minutes of emulation.
 cd /payload/Tests/Integration || exit 1
 mkdir -p /payload/out
 export MIS=/payload/mis MIS_ROOT_TIER=bpf
@@ -11,6 +11,7 @@ export MIS=/payload/mis MIS_ROOT_TIER=bpf
 # Loading takes long in emulation; no test has to wait for it.
 timeout 300 $MIS run --require bpf -- true || exit 1
 exec timeout 1400 python3 -B -m pytest -q -rfEs -p no:cacheprovider --durations=15 --junitxml=/payload/out/pytest.xml \
-  -k "not test_control and not test_layer and not test_posture and not test_absurd and not test_a_large_program" \
+  -k "not test_control and not test_layer and not test_posture and not test_absurd and not test_a_large_program \
+and not sudo and not (test_inside and user)" \
   --ignore test_attack_table.py \
   tier_bpf.py test_policy.py test_exit_status.py test_record.py test_lifecycle.py test_attack_*.py
