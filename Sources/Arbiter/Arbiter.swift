@@ -13,7 +13,7 @@ import LinuxSystem
     let tree: UnsafeMutablePointer<arbiter_tree>
     let sandboxes: UnsafeMutablePointer<arbiter_sandbox>
     let revoking = Revoking()
-    /// Whether this call loaded them (about 0.5 s) or found them (well under a millisecond).
+    /// Whether this call loaded them (the kernel verifies each) or found them, which is far quicker.
     public let loaded: Bool
 
     /// Finds the programs, or loads and pins them; collects what crashed runs left.

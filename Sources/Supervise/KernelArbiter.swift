@@ -13,7 +13,8 @@ public final class KernelArbiter {
         public init(_ description: String) { self.description = description }
     }
 
-    /// Finds them where an earlier run left them, or loads them, which takes about half a second.
+    /// Finds them where an earlier run left them, or loads them, which takes far longer:
+    /// the kernel verifies each one.
     public init() throws(Unavailable) {
         do {
             programs = try Arbiter.open()
