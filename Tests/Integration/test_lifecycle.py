@@ -187,7 +187,8 @@ def test_orphans_are_reaped(sandbox: Sandbox) -> None:
         "time.sleep(0.3)\n"
         "print(sum(1 for name in os.listdir('/proc') if name.isdigit()))\n"
     )
-    result = sandbox.run("/usr/bin/python3", "-c", script, timeout=300).ok()
+    # Six thousand forks take minutes in a machine that is emulated.
+    result = sandbox.run("/usr/bin/python3", "-c", script, timeout=300 if "MIS_ROOT_TIER" in os.environ else 60).ok()
     assert int(result.stdout) <= 3
 
 
