@@ -66,6 +66,8 @@ public final class NamePatternWatcher: TakenNames {
     public var descriptor: Int32 { events.group.number }
     /// Objects moved aside or back.
     public private(set) var undone = 0
+    /// Objects that lost a denied name and stay denied.
+    public var followed: Int { taken.count }
     /// Roots whose file system tells no names, or must not be waited for (``FileSystemKind``): there, patterns hold for
     /// opens only. To be reported as unenforced.
     public private(set) var unwatched: [Root] = []
@@ -83,7 +85,7 @@ public final class NamePatternWatcher: TakenNames {
     /// Denied objects that were renamed, held open at most; the others are remembered by number alone.
     private static let held = 512
     /// Objects below a renamed denied folder that are followed at most.
-    private static let followed = 100_000
+    private static let mostFollowed = 100_000
     private static let depth = 100
 
     /// - Throws: EINVAL before Linux 5.17, EPERM without CAP_SYS_ADMIN in the initial user namespace.
@@ -182,9 +184,10 @@ public final class NamePatternWatcher: TakenNames {
     }
 
     private func renamed(from oldName: [UInt8], to name: [UInt8]) {
+        lazy var wasInside = oldFolderIsInside()
         for pattern in patterns {
             if pattern.matchesLast(oldName) {
-                guard pattern.names.count == 1 || oldFolderMatches(pattern) else { continue }
+                guard wasInside, pattern.names.count == 1 || oldFolderMatches(pattern) else { continue }
                 switch pattern.access {
                 case .deny: takeTarget(pattern.rule)
                 case .protect: if !pattern.matchesLast(name) { moveBack(oldName, from: name) }
@@ -193,7 +196,7 @@ public final class NamePatternWatcher: TakenNames {
             // A folder in the middle of a pattern: what lies at its end loses the name as well.
             if pattern.access == .deny {
                 for index in pattern.names.indices.dropLast() where pattern.matches(oldName, at: index) {
-                    if let target = target() { takeBelow(target, pattern, index + 1) }
+                    if wasInside, let target = target() { takeBelow(target, pattern, index + 1) }
                 }
             }
         }
@@ -214,6 +217,20 @@ public final class NamePatternWatcher: TakenNames {
         return nil
     }
 
+    /// The kernel tells of the whole file system. What others rename outside the roots is no business of this sandbox's,
+    /// and must not use up its descriptors. Where it cannot be told, it was inside.
+    private func oldFolderIsInside() -> Bool {
+        var isOutside = false
+        for root in roots {
+            // Of each root's own mount: the same folder has another path, or none, seen from another.
+            guard let folder = events.openOldFolder(root.descriptor.number), let path = pathBytes(of: folder.number)
+            else { continue }
+            if Self.restOf(path.span, below: root.hostPath) != nil { return true }
+            isOutside = true
+        }
+        return !isOutside
+    }
+
     private func target() -> FileDescriptor? { inSomeRoot { events.openTarget($0) } }
 
     private func oldFolderMatches(_ pattern: NamePattern) -> Bool {
@@ -228,16 +245,16 @@ public final class NamePatternWatcher: TakenNames {
     private func takeTarget(_ rule: Int32) {
         // Gone already: then nobody can open it any more.
         guard let target = target() else { return }
-        var left = Self.followed
+        var left = Self.mostFollowed
         take(target, rule, Self.depth, &left)
     }
 
     private func takeBelow(_ folder: borrowing FileDescriptor, _ pattern: NamePattern, _ index: Int) {
-        for name in (try? entries(of: folder, limit: Self.followed)) ?? [] where pattern.matches(name.bytes, at: index)
-        {
+        for name in (try? entries(of: folder, limit: Self.mostFollowed)) ?? []
+        where pattern.matches(name.bytes, at: index) {
             guard let object = try? name.open(in: folder.number, O_PATH) else { continue }
             if index == pattern.names.count - 1 {
-                var left = Self.followed
+                var left = Self.mostFollowed
                 take(object, pattern.rule, Self.depth, &left)
             } else {
                 takeBelow(object, pattern, index + 1)

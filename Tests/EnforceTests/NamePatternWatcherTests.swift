@@ -189,4 +189,23 @@ import Testing
         #expect(scene.folder.exists("work/.husky") && scene.folder.exists("elsewhere/.husky"))
         #expect(scene.reports.violations.isEmpty)
     }
+
+    /// The kernel tells of renames on the whole file system: others' must not be followed, nor use up descriptors.
+    @Test func renamesElsewhereAreNotFollowed() throws {
+        let scene = try Scene(deny: [".env", "secrets"]) {
+            $0.file("elsewhere/.env", "another project's")
+            $0.file("elsewhere/secrets/key", "another project's")
+            $0.file("work/.env", "token")
+        }
+        let (elsewhere, work) = (scene.folder.path + "/elsewhere", scene.work)
+        #expect(rename(elsewhere + "/.env", elsewhere + "/plain") == 0)
+        #expect(rename(elsewhere + "/secrets", elsewhere + "/open") == 0)
+        // Shown to the sandbox by somebody outside, under a name that no pattern speaks of.
+        #expect(link(elsewhere + "/plain", work + "/plain") == 0)
+        #expect(scene.python.run("read('\(work)/plain')") == "another project's")
+        #expect(scene.watcher.followed == 0)
+        scene.python.run("os.rename('\(work)/.env', '\(work)/x')")
+        #expect(scene.python.run("read('\(work)/x')") == "EPERM")
+        #expect(scene.watcher.followed == 1)
+    }
 }
