@@ -44,6 +44,7 @@ def test_120_out_of_memory(make_sandbox, launcher: str) -> None:
     assert result.status == 120
     assert result.exit["reason"] == "oom"
     assert result.report["resources"]["memory_peak"] <= 64 << 20
+    assert "64M" in result.stderr and "--limit memory=" in result.stderr
     honest = sandbox.run(
         "/usr/bin/python3", "-c", "held = bytes(16 << 20); print('held')", options=["--limit", "memory=64M"]
     )

@@ -49,11 +49,11 @@ struct RunSequence {
         let outcome = try sandbox.finish()
         let finished = RunReport(setup.plan, outcome, unenforced: sandbox.unenforced + outcome.unenforced)
         report.write(finished)
-        tell(finished, outcome)
+        tell(finished, outcome, setup.plan.limits)
         return outcome.exit.code
     }
 
-    private func tell(_ report: RunReport, _ outcome: SandboxOutcome) {
+    private func tell(_ report: RunReport, _ outcome: SandboxOutcome, _ limits: PlannedLimits) {
         if let failure = outcome.setupFailure { Messages.say(FailureText.explain(failure)) }
         if report.exit.reason == .setup, outcome.setupFailure == nil {
             let name = command.first ?? ""
@@ -63,7 +63,12 @@ struct RunSequence {
                     : "\(name): cannot be executed inside the sandbox; 'execute' in the profile says from where programs run"
             )
         }
-        if let detail = outcome.detail { Messages.say("ended the run (\(report.exit.reason.rawValue)): \(detail)") }
+        if report.exit.reason == .oom {
+            let limit = limits.memory.map { ", \(SizeText.describe(bytes: $0))," } ?? ""
+            Messages.say("ended the run (oom): the memory limit\(limit) was reached; --limit memory=SIZE gives more")
+        } else if let detail = outcome.detail {
+            Messages.say("ended the run (\(report.exit.reason.rawValue)): \(detail)")
+        }
         if options.quiet { return }
         if options.verbose { Messages.say(closing(report)) }
         for line in outcome.denials.summary() { Messages.say(line) }
