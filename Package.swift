@@ -26,6 +26,8 @@ let package = Package(
             name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(
             name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
 
         // Where Swift meets the kernel.
         .target(name: "CLinux", cSettings: strictC),
@@ -37,6 +39,10 @@ let package = Package(
         .target(
             name: "PolicyFiles", dependencies: ["ThreatPolicy", "Profile", "JSONText", "LinuxSystem"],
             swiftSettings: strict),
+
+        // The tools' list of threats, of which bundles are made. No run opens it.
+        .target(
+            name: "PolicyDatabase", dependencies: ["ThreatPolicy", "CSQLite", "LinuxSystem"], swiftSettings: strict),
 
         .executableTarget(
             name: "policy-exercise", dependencies: ["ThreatPolicy", "JSONText", "LinuxSystem"], swiftSettings: strict),
@@ -83,7 +89,7 @@ let package = Package(
             name: "mis",
             dependencies: [
                 "Profile", "KernelSupport", "Plan", "HostView", "Cgroup", "Launch", "Enforce", "Supervise", "Record",
-                "JSONText", "LinuxSystem", "ThreatPolicy", "PolicyFiles", "Seccomp",
+                "JSONText", "LinuxSystem", "ThreatPolicy", "PolicyFiles", "PolicyDatabase", "Seccomp",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -116,7 +122,8 @@ let package = Package(
         .testTarget(name: "ArbiterTests", dependencies: ["Arbiter", "CBpf"], swiftSettings: tests),
         .testTarget(name: "CommandTests", dependencies: ["mis"], swiftSettings: tests),
         .testTarget(
-            name: "ThreatPolicyTests", dependencies: ["ThreatPolicy", "PolicyFiles", "CPolicyKey"],
+            name: "ThreatPolicyTests",
+            dependencies: ["ThreatPolicy", "PolicyFiles", "PolicyDatabase", "CPolicyKey", "CSQLite"],
             exclude: ["vectors/make_vectors.py"],
             resources: [.embedInCode("vectors/policy_keys.tsv")], swiftSettings: tests),
 

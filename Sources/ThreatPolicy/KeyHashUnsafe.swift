@@ -35,6 +35,18 @@ public struct KeySecret: Hashable, Sendable {
         return KeySecret(low: source.next(), high: source.next())
     }
 
+    /// 16 bytes, the low word first, each word's lowest byte first.
+    public var bytes: [UInt8] {
+        [low, high].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64($0 * 8)) } }
+    }
+
+    /// `nil` for anything but 16 bytes.
+    public init?(bytes: [UInt8]) {
+        guard bytes.count == 16 else { return nil }
+        func word(_ part: ArraySlice<UInt8>) -> UInt64 { part.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+        self.init(low: word(bytes[..<8]), high: word(bytes[8...]))
+    }
+
     private func with<Result>(_ body: (UnsafePointer<UInt64>) -> Result) -> Result {
         var pair = (low, high)
         return unsafe withUnsafeBytes(of: &pair) { unsafe body($0.assumingMemoryBound(to: UInt64.self).baseAddress!) }

@@ -19,6 +19,11 @@ public enum KeyKind: UInt8, CaseIterable, Sendable {
         }
     }
 
+    public init?(label: String) {
+        guard let found = Self.allCases.first(where: { $0.label == label }) else { return nil }
+        self = found
+    }
+
     /// The operations that can be told of a key of this kind; "any operation" is a key for each.
     public var operations: [PolicyOperation] {
         switch self {
@@ -122,6 +127,14 @@ public struct AddressRange: Hashable, Sendable {
         }
         self.address = cut
         self.prefix = UInt8(bits)
+    }
+
+    /// Whether an address is in the range.
+    public func holds(_ other: SocketAddress) -> Bool {
+        let cut = AddressRange(other, prefix: prefix).address
+        return cut.high == address.high && cut.low == address.low
+            && (address.port == 0 || address.port == other.port)
+            && (address.protocolNumber == 0 || address.protocolNumber == other.protocolNumber)
     }
 
     public var shape: AddressShape {

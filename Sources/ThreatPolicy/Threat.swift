@@ -51,8 +51,15 @@ extension KeyValue {
         }
     }
 
+    /// The value as a bundle holds it; read back by ``init(_:_:)``.
+    public var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        append(to: &bytes)
+        return bytes
+    }
+
     /// Reads it back; `nil` for bytes that no value of the kind is written as.
-    init?(_ kind: KeyKind, _ bytes: [UInt8]) {
+    public init?(_ kind: KeyKind, _ bytes: [UInt8]) {
         func number<Number: FixedWidthInteger>(_ offset: Int) -> Number {
             (0..<(Number.bitWidth / 8)).reduce(Number(0)) {
                 $0 | Number(truncatingIfNeeded: bytes[offset + $1]) << ($1 * 8)

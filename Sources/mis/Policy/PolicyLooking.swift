@@ -1,14 +1,13 @@
 import ArgumentParser
 import JSONText
-import LinuxSystem
-import PolicyFiles
-import Record
+import PolicyDatabase
 import ThreatPolicy
 
 /// `mis policy inspect BUNDLE`
 struct PolicyInspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Print what a bundle says of itself, and its keys.")
+        commandName: "inspect", abstract: "Print what a bundle, or a database of threats, says of itself, and its keys."
+    )
 
     @Argument(help: "The bundle. Its signature is not looked at: 'mis policy verify' does.")
     var bundle: String
@@ -20,7 +19,10 @@ struct PolicyInspect: ParsableCommand {
     var json = false
 
     func run() throws {
-        let bundle = try PolicyTools.bundle(bundle)
+        if try DatabaseTools.isDatabase(self.bundle) {
+            return try DatabaseTools.telling { try DatabaseTools.inspect(self.bundle, keys: keys, json: json) }
+        }
+        let bundle = try PolicyTools.bundle(self.bundle)
         let header = bundle.header
         if json {
             var writer = JSONWriter()
@@ -56,44 +58,42 @@ struct PolicyInspect: ParsableCommand {
 
 extension Threat {
     /// For a terminal.
-    var line: String {
-        var text = "\(key)  \(reason)"
+    var line: String { TerminalText.escaped("\(key)  \(why)") }
+
+    /// Reason, CVE and score.
+    var why: String {
+        var text = reason
         if let cve { text += ", \(cve)" }
         if let score { text += ", CVSS \(Threat.scoreText(score))" }
-        return TerminalText.escaped(text)
+        return text
     }
 
     /// As `mis policy build` reads it back.
     var json: [UInt8] {
         var writer = JSONWriter()
-        writer.object { writer in
-            writer.member("key", KeyText.text(key.value))
-            writer.member("operation", key.operation.label)
-            writer.member("reason", reason)
-            if let cve { writer.member("cve", cve) }
-            if let score { writer.member("cvss", Threat.scoreText(score)) }
-        }
+        writer.object { write(to: &$0) }
         return writer.bytes
+    }
+
+    func write(to writer: inout JSONWriter) {
+        writer.member("key", KeyText.text(key.value))
+        writer.member("operation", key.operation.label)
+        writer.member("reason", reason)
+        if let cve { writer.member("cve", cve) }
+        if let score { writer.member("cvss", Threat.scoreText(score)) }
     }
 }
 
 /// `mis policy diff OLD NEW`
 struct PolicyDiff: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "diff", abstract: "Print what a bundle adds to another, and what it leaves out.")
+        commandName: "diff", abstract: "Print what one list of threats adds to another, changes, and leaves out.",
+        discussion: "Each is a bundle, or a database of threats: DATABASE@REVISION is how it was then.")
 
     @Argument var old: String
     @Argument var new: String
 
     func run() throws {
-        func threats(_ path: String) throws -> [PolicyKey: Threat] {
-            let bundle = try PolicyTools.bundle(path)
-            var found: [PolicyKey: Threat] = [:]
-            for place in 0..<bundle.header.entries {
-                if let threat = bundle.threat(at: place) { found[threat.key] = threat }
-            }
-            return found
-        }
         let before = try threats(old)
         let after = try threats(new)
         var lines: [(String, String)] = []
@@ -107,101 +107,25 @@ struct PolicyDiff: ParsableCommand {
         }
         for line in lines.sorted(by: { $0 < $1 }) { PolicyTools.print(line.1) }
     }
-}
 
-/// `mis policy test KEY...`
-struct PolicyTest: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "Say which layer of the policy answers for a key or a file, and why.",
-        discussion: "Exits with 1 when anything would be denied.")
-
-    @Argument(help: "Keys ('path:/x', 'execute name:nc', ...), or files: all keys of a file's execution.")
-    var subjects: [String]
-
-    @Option(help: "A bundle to ask instead of those in force. Repeatable.")
-    var policy: [String] = []
-
-    @Option(help: "A whitelist to ask instead of the one in force.")
-    var whitelist: String?
-
-    @Option(help: "A session: whether it has the canary.")
-    var session = ""
-
-    func run() throws {
-        let threats = try policyInForce()
-        var isDenied = false
-        for subject in subjects {
-            for key in try keys(subject) {
-                let answer = threats.verdict(key, now: PolicyTools.now)
-                isDenied = isDenied || answer.isDenied
-                let verdict = answer.isDenied ? "deny" : answer.layer == .whitelist ? "allow" : "trace"
-                var line = "\(key): \(verdict), \(answer.layer.rawValue)"
-                if let reason = threats.reason(answer) { line += ": \(reason)" }
-                PolicyTools.print(TerminalText.escaped(line))
+    private func threats(_ subject: String) throws -> [PolicyKey: Threat] {
+        var found: [PolicyKey: Threat] = [:]
+        let (path, revision) = try DatabaseTools.revision(subject)
+        if try revision != nil || DatabaseTools.isDatabase(path) {
+            let entries = try DatabaseTools.telling { try PolicyDatabase(path, .read).entries(at: revision) }
+            // Of two with one key the one that would be in a bundle.
+            for entry in entries
+            where entry.threat.score ?? 0 > found[entry.threat.key]?.score ?? 0
+                || found[entry.threat.key] == nil
+            {
+                found[entry.threat.key] = entry.threat
             }
+            return found
         }
-        if isDenied { throw ExitCode(1) }
-    }
-
-    private func policyInForce() throws -> ThreatPolicy {
-        let folder = try PolicyTools.folder()
-        var whitelist = Whitelist([])
-        if let file = self.whitelist {
-            let text = try PolicyTools.read(file, limit: 4 << 20)
-            do throws(WhitelistFile.Mistakes) {
-                whitelist = Whitelist(try WhitelistFile.read(text, name: file, calls: PolicyTools.callNumber))
-            } catch {
-                throw PolicyTools.failure(error.description)
-            }
-        } else if policy.isEmpty {
-            whitelist = try PolicyTools.telling { try folder.readWhitelist(calls: PolicyTools.callNumber) }
+        let bundle = try PolicyTools.bundle(path)
+        for place in 0..<bundle.header.entries {
+            if let threat = bundle.threat(at: place) { found[threat.key] = threat }
         }
-        if policy.isEmpty {
-            let loaded = try PolicyTools.telling {
-                try folder.load(session: session, kinds: Set(BundleKind.allCases), calls: PolicyTools.callNumber)
-            }
-            return ThreatPolicy(whitelist: whitelist, hotfix: loaded?.policy.hotfix, base: loaded?.policy.base)
-        }
-        let bundles = try policy.map { try PolicyTools.bundle($0) }
-        return ThreatPolicy(
-            whitelist: whitelist, hotfix: bundles.last { $0.header.kind == .hotfix },
-            base: bundles.last { $0.header.kind == .base })
-    }
-
-    private func keys(_ subject: String) throws -> [PolicyKey] {
-        let isKey = KeyKind.allCases.contains { subject.hasPrefix($0.label + ":") || subject.contains(" \($0.label):") }
-        if isKey {
-            do throws(KeyTextError) { return try KeyText.parse(subject, calls: PolicyTools.callNumber) } catch {
-                throw PolicyTools.failure(error.description)
-            }
-        }
-        do throws(Errno) {
-            let file = try FileDescriptor.open(subject, O_RDONLY)
-            let status = try file.status()
-            guard status.isFile else { throw Errno(EINVAL) }
-            var hash = SHA256()
-            var chunk = [UInt8](repeating: 0, count: 1 << 18)
-            while true {
-                let number = file.number
-                let count = try kernel {
-                    unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(number, $0.baseAddress, $0.count) }
-                }
-                if count == 0 { break }
-                hash.update(chunk.span.extracting(first: count))
-            }
-            let path = Array(try readLink("/proc/self/fd/\(file.number)").utf8)
-            let name = path.split(separator: 47).last.map(Array.init) ?? []
-            let digest = Hexadecimal.bytes(Array(hash.finish().text.utf8).span) ?? []
-            return [
-                PolicyKey(.execute, .digest(digest)), PolicyKey(.execute, .path(path)),
-                PolicyKey(.execute, .name(name)),
-                PolicyKey(
-                    .execute,
-                    .inode(major: status.deviceMajor, minor: status.deviceMinor, inode: status.inode)),
-            ].compactMap { $0 }
-        } catch {
-            throw PolicyTools.failure(
-                error.doing("reading", subject, remedy: "a key begins with its kind, as path:/usr/bin/nc").description)
-        }
+        return found
     }
 }
