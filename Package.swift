@@ -98,7 +98,9 @@ let package = Package(
         // it for the tests in virtual machines (Tests/Kernel).
         .target(
             name: "CBpf", exclude: ["object"], cSettings: strictC,
-            linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")],
+            linkerSettings: [
+                .linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z"), .linkedLibrary("zstd"),
+            ],
             plugins: ["CompileBpf"]),
         .target(name: "Arbiter", dependencies: ["CBpf", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(
