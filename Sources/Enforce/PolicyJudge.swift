@@ -102,11 +102,7 @@ public final class PolicyJudge {
                 "threat policy, paths, names and inodes: asked about when opened or executed, not when made, renamed or "
                     + "removed (tier fanotify)")
         }
-        let unseen = [KeyKind.address, .call, .family, .ioctl].filter(policy.has)
-        if !unseen.isEmpty {
-            sentences.append(
-                "threat policy, \(unseen.map(\.label).joined(separator: ", ")): not asked about (tier fanotify)")
-        }
+        if policy.has(.address) { sentences.append("threat policy, address: not asked about (tier fanotify)") }
         return sentences
     }
 }

@@ -2,7 +2,8 @@ public import LinuxSystem
 
 /// Serves a sandbox's seccomp listener: records what the filter refuses, and what is attempted on guarded places.
 ///
-/// Two kinds of calls arrive, told apart by number:
+/// Three kinds of calls arrive, told apart by number:
+/// - Those the threat policy denies: always answered EPERM, in its name.
 /// - Refused ones (mount, bpf, setns...): always answered EPERM. So is every number nobody told us about.
 /// - Observed ones, which change something by path. The path is read from the caller's memory and put together
 ///   lexically; when it hits a place that may not be changed, an attempt is recorded. Calls on places that a `deny` or
@@ -38,6 +39,8 @@ public final class SystemCallObserver {
     public private(set) var counts = VerdictCounts()
     /// Whether changing a place that a `deny` or `protect` rule names is answered EACCES here already.
     public var refusesGuarded = true
+    /// What the filter hands over because of the threat policy.
+    public var threats: PolicyCalls?
 
     private let notifications: Notifications
     private let calls: Calls
@@ -73,6 +76,8 @@ public final class SystemCallObserver {
         let number = notifications.number
         let refusal: Int32?
         switch calls.notice(number) {
+        case _ where refuseThreat(number):
+            refusal = EPERM
         case .observed:
             refusal = observe(clinux_describe_path_call(Int64(number)))
         case .refused(let counts):
@@ -146,15 +151,35 @@ public final class SystemCallObserver {
 
     // MARK: Refused calls
 
-    private func refuse(_ number: Int32, counts: Bool) {
-        // The same call with the same first arguments is the same attempt.
+    /// - Returns: whether the threat policy denies it.
+    private func refuseThreat(_ number: Int32) -> Bool {
+        guard
+            let refusal = threats?.refusal(
+                number, first: notifications.argument(0), second: notifications.argument(1))
+        else { return false }
+        let name = calls.name(number) ?? "system call \(number)"
+        gate.report(refusal.layer, name, attempt(number).span) {
+            let origin = ThreadOrigin(notifications.thread)
+            return Violation(
+                operation: name, object: describe(name), rule: refusal.rule, layer: refusal.layer, pid: origin.process,
+                program: origin.name, remedy: refusal.remedy)
+        }
+        return true
+    }
+
+    /// The same call with the same first arguments is the same attempt.
+    private func attempt(_ number: Int32) -> [UInt8] {
         var key: [UInt8] = []
         key.reserveCapacity(20)
         eachByte(of: number) { key.append($0) }
         eachByte(of: notifications.argument(0)) { key.append($0) }
         eachByte(of: notifications.argument(1)) { key.append($0) }
+        return key
+    }
+
+    private func refuse(_ number: Int32, counts: Bool) {
         let name = calls.name(number) ?? "system call \(number)"
-        gate.report(.seccomp, name, key.span) {
+        gate.report(.seccomp, name, attempt(number).span) {
             let origin = ThreadOrigin(notifications.thread)
             return Violation(
                 operation: name, object: describe(name), rule: RuleReference(text: "the system call filter refuses it"),

@@ -1,6 +1,7 @@
 import CLaunch
 public import LinuxSystem
 public import Plan
+public import Seccomp
 
 /// A sandbox that has been cloned: its pid 1, and what it says.
 ///
@@ -36,6 +37,8 @@ public import Plan
     private var steps: [StepList]
     private var deeds: [(deed: String, object: String)]
     private var stack: Stack?
+    /// The rest of the steps, as the child reads them.
+    private var rest: mis_step_list?
 
     init(
         pid: Int32, ground: Groundwork, process: consuming FileDescriptor, messages: consuming FileDescriptor,
@@ -111,7 +114,23 @@ public import Plan
     func goOn(_ more: StepList) {
         deeds += more.deeds
         steps.append(more)
-        unsafe mis_go_on(setup, more.list())
+        let list = unsafe more.list()
+        unsafe rest = list
+        unsafe mis_go_on(setup, list)
+    }
+
+    /// Gives the child another system-call filter than its plan's, with as much of a listener. Only before ``open()``: it
+    /// reads this step after that.
+    public func use(_ filter: SeccompFilter) throws(LaunchFailure) {
+        guard let list = unsafe rest, let first = unsafe list.steps, let arena = steps.last?.arena else {
+            throw LaunchFailure(Errno(EINVAL).doing("changing the system-call filter of", "a sandbox without a plan"))
+        }
+        for place in unsafe 0..<list.count {
+            let step = unsafe UnsafeMutablePointer(mutating: first + place)
+            guard unsafe step.pointee.kind == mis_step_seccomp.rawValue else { continue }
+            unsafe step.pointee.data = filter.instructions.withUnsafeBytes { unsafe arena.bytes($0) }
+            unsafe step.pointee.data_length = filter.instructions.count * 8
+        }
     }
 
     /// Lets the child start the agent: the record, the watches and whoever answers the kernel are in place.

@@ -2,6 +2,7 @@ import Enforce
 import LinuxSystem
 import PolicyFiles
 import Record
+import Seccomp
 import ThreatPolicy
 
 /// The threat policy, tied to the tier's machinery.
@@ -15,6 +16,7 @@ extension Enforcement {
         var failure: SystemError?
         watch.onChange = { [unowned self] snapshot in
             do throws(SystemError) {
+                try limitCalls(snapshot, in: source.folder)
                 unenforced += try enforce(snapshot, in: source.folder)
             } catch {
                 failure = error
@@ -25,7 +27,9 @@ extension Enforcement {
         if let failure { throw failure }
         // From here on somebody is running: what a new policy leaves unenforced is recorded.
         watch.onChange = { [unowned self] snapshot in
-            do throws(SystemError) { _ = try enforce(snapshot, in: source.folder) } catch {
+            do throws(SystemError) {
+                sink.notEnforced(try enforce(snapshot, in: source.folder).filter { !unenforced.contains($0) })
+            } catch {
                 sink.policyRefused(snapshot.files.compactMap { $0 }.joined(separator: ", "), "\(error)")
             }
         }
@@ -35,24 +39,76 @@ extension Enforcement {
     /// - Returns: what of it this tier cannot enforce.
     private func enforce(_ snapshot: PolicySnapshot, in folder: String) throws(SystemError) -> [String] {
         var missing: [String] = []
+        let whitelist = PolicyFolder(path: folder).whitelistFile
         if let kernel {
-            try kernel.use(
-                snapshot.policy, whitelist: PolicyFolder(path: folder).whitelistFile, revokes: plan.policy.revoke)
-            missing = KernelPolicy.unenforced(snapshot.policy)
+            try kernel.use(snapshot.policy, whitelist: whitelist, revokes: plan.policy.revoke)
         } else if let arbiter {
             if let judge = arbiter.judge {
                 judge.policy = snapshot.policy
             } else {
-                arbiter.judge = PolicyJudge(
-                    policy: snapshot.policy, whitelist: PolicyFolder(path: folder).whitelistFile)
+                arbiter.judge = PolicyJudge(policy: snapshot.policy, whitelist: whitelist)
                 watchDigests(arbiter)
             }
             missing = PolicyJudge.unenforced(snapshot.policy)
-        } else if !snapshot.policy.isEmpty {
-            missing = ["threat policy: nothing asks it in tier \(plan.tier.rawValue)"]
+        } else {
+            let unseen = KeyKind.allCases.filter { snapshot.policy.has($0) && !Self.callKinds.contains($0) }
+            if !unseen.isEmpty {
+                missing = [
+                    "threat policy, \(unseen.map(\.label).joined(separator: ", ")): nothing asks it in tier "
+                        + plan.tier.rawValue
+                ]
+            }
+        }
+        let isAsked = Self.callKinds.contains(where: snapshot.policy.has)
+        let late = isAsked ? callsDenied(snapshot.policy, whitelist: whitelist).missing(in: threats) : []
+        if !late.isEmpty {
+            missing.append(
+                "threat policy, \(late.joined(separator: ", ")): denied from the next run on, for a running sandbox's "
+                    + "system-call filter cannot be changed")
         }
         sink.policyChanged(policyVersions, unenforced: missing)
         return missing
+    }
+
+    // MARK: System calls
+
+    private static let callKinds: Set<KeyKind> = [.call, .family, .ioctl]
+
+    private func callsDenied(_ policy: ThreatPolicy, whitelist: String) -> PolicyCalls {
+        let numbers = PolicyCalls.Numbers(
+            family: Set(["socket", "socketpair"].compactMap(SyscallName.number)), ioctl: SyscallName.number("ioctl"))
+        // In tier bpf the kernel's programs see families and ioctls, as they are at any time.
+        return PolicyCalls(
+            PolicyJudge(policy: policy, whitelist: whitelist), kinds: kernel == nil ? Self.callKinds : [.call],
+            numbers: numbers, now: Int64(Clock.wall() / 1_000_000_000))
+    }
+
+    /// What starting, waiting for and ending an agent takes after the filter is on; the listener itself is handed over so.
+    private static let indispensable = [
+        "clone", "close", "close_range", "dup3", "execve", "execveat", "exit", "exit_group", "fcntl", "ppoll", "prctl",
+        "read", "rt_sigprocmask", "rt_sigreturn", "sendmsg", "sendto", "setpgid", "setsid", "signalfd4", "umask",
+        "wait4",
+    ]
+
+    /// Before the sandbox starts: its filter refuses what the policy denies.
+    private func limitCalls(_ snapshot: PolicySnapshot, in folder: String) throws(SystemError) {
+        guard Self.callKinds.contains(where: snapshot.policy.has) else { return }
+        let denied = callsDenied(snapshot.policy, whitelist: PolicyFolder(path: folder).whitelistFile)
+        guard !denied.isEmpty else { return }
+        let lost = denied.callNumbers.compactMap { SyscallName.name(Int32($0)) }.filter(Self.indispensable.contains)
+        guard lost.isEmpty else {
+            throw SystemError(
+                "making a system-call filter of the threat policy, which denies what every sandbox needs to come up and end:",
+                lost.joined(separator: ", "), Errno(EINVAL),
+                remedy: "take it out of the policy, or whitelist it: key = \"call:NAME\"")
+        }
+        do throws(SeccompError) {
+            filter = try SeccompFilters.filter(for: plan.seccomp).refusing(
+                ThreatCalls(calls: denied.callNumbers, families: denied.familyNumbers, ioctls: denied.ioctlTypes))
+        } catch {
+            throw SystemError("making a system-call filter of the threat policy", "\(error)", Errno(EINVAL))
+        }
+        threats = denied
     }
 
     private func watchDigests(_ arbiter: FanotifyArbiter) {

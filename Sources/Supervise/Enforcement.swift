@@ -26,6 +26,10 @@ final class Enforcement {
     private var files: HomeFiles?
     private let decider: ProfileDecider
     var policy: PolicyWatch?
+    /// What the threat policy denies of system calls; `nil`: nothing.
+    var threats: PolicyCalls?
+    /// The plan's filter with these in front.
+    var filter: SeccompFilter?
 
     /// - Parameter session: the session's folder; what is moved aside goes into a folder of it.
     init(plan: SandboxPlan, loop: EventLoop, sink: Violations, session: String) throws(SystemError) {
@@ -183,6 +187,7 @@ final class Enforcement {
             name: { SyscallName.name($0) })
         do {
             let observer = try SystemCallObserver(listener: listener, calls: calls, decider: decider, gate: gate)
+            observer.threats = threats
             loop.watch(observer.descriptor) { [unowned self] events in
                 observer.handle()
                 if events & EPOLLHUP.rawValue != 0 { loop.forget(observer.descriptor) }

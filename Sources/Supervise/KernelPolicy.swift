@@ -94,13 +94,6 @@ final class KernelPolicy {
         return max(digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }, 1)
     }
 
-    /// One sentence for what the kernel's programs do not ask about.
-    static func unenforced(_ policy: ThreatPolicy) -> [String] {
-        policy.has(.call)
-            ? ["threat policy, \(KeyKind.call.label): no program of the kernel sees system calls as such (tier bpf)"]
-            : []
-    }
-
     /// What a denial of the policy is called in the record; nil: the rules denied.
     func explain(_ event: borrowing ArbiterEvent) -> (layer: Violation.Layer, rule: RuleReference, remedy: String)? {
         let bundle: Bundle?

@@ -106,12 +106,10 @@ final class PolicyWatch {
     }
 
     private func load() throws(PolicyFolderError) {
-        let calls: KeyText.CallNumbers = { name in
-            (0..<1024).first { SyscallName.name($0) == name }.map { UInt32($0) }
-        }
-        guard let fresh = try folder.load(session: session, kinds: kinds, unlessIs: snapshot, calls: calls) else {
-            return
-        }
+        guard
+            let fresh = try folder.load(
+                session: session, kinds: kinds, unlessIs: snapshot, calls: SyscallName.number)
+        else { return }
         let isFirst = snapshot == nil
         snapshot = fresh
         if !isFirst || !fresh.policy.isEmpty { onChange(fresh) }

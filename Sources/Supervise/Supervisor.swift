@@ -143,9 +143,10 @@ public final class Supervisor {
     private func openGate(_ process: SandboxedProcess) {
         do {
             try enforcement.complete(inside: process.pid)
+            if let filter = enforcement.filter { try process.use(filter) }
             process.open()
         } catch {
-            ending.failure = LaunchFailure(error)
+            ending.failure = error as? LaunchFailure ?? (error as? SystemError).map { LaunchFailure($0) }
             process.send(signal: SIGKILL)
         }
     }

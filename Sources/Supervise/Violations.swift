@@ -105,6 +105,11 @@ final class Violations: ViolationSink {
         }
     }
 
+    /// What a policy that came while the sandbox runs leaves unenforced, for the report: each once.
+    func notEnforced(_ sentences: [String]) {
+        for sentence in sentences where !unenforced.contains(sentence) { unenforced.append(sentence) }
+    }
+
     /// A policy that was not taken; what was in force stays.
     func policyRefused(_ what: String, _ reason: String) {
         recorder.append(.execution, .alert) { writer in

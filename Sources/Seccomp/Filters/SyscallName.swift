@@ -9,6 +9,11 @@ public enum SyscallName {
         guard let index = UInt32(exactly: number), let name = unsafe mis_seccomp_name(index) else { return nil }
         return unsafe String(cString: name)
     }
+
+    /// The number of a system call; `nil`: there is none of this name. Looks through all of them.
+    public static func number(_ name: String) -> UInt32? {
+        (0..<mis_seccomp_number_count()).first { self.name(Int32($0)) == name }
+    }
 }
 
 extension SeccompTable {

@@ -29,4 +29,10 @@ public struct SeccompFilter: Sendable, Hashable {
         self.description = "\(policy) (\(instructions.count) instructions)"
         self.needsListener = policy.report != .none
     }
+
+    init(instructions: [BPFInstruction], description: String, needsListener: Bool) {
+        self.instructions = instructions
+        self.description = description
+        self.needsListener = needsListener
+    }
 }

@@ -42,9 +42,7 @@ enum PolicyTools {
     static var now: Int64 { Int64(Clock.wall() / 1_000_000_000) }
 
     /// The number of a system call of x86-64.
-    static func callNumber(_ name: String) -> UInt32? {
-        (0..<1024).first { SyscallName.name($0) == name }.map { UInt32($0) }
-    }
+    static func callNumber(_ name: String) -> UInt32? { SyscallName.number(name) }
 
     static func read(_ path: String, limit: Int) throws -> [UInt8] {
         do throws(Errno) {
