@@ -1,7 +1,7 @@
 /*
- * What elfutils 0.192's libelf.a (Debian 13) forgets to bring along: two functions on the tree in which it remembers raw
- * chunks of a file. Nothing here asks for such chunks, so the tree stays empty. Weak: a libelf that has its own uses those.
- * Can go when no supported distribution ships 0.192 (mended in 0.193).
+ * What elfutils 0.192's libelf.a (Debian 13) forgets to bring along: two functions on the tree in which it remembers
+ * raw chunks of a file. Nothing here asks for such chunks, so the tree stays empty. Weak: a libelf that has its own
+ * uses those. Can go when no supported distribution ships 0.192 (mended in 0.193).
  */
 #include <stddef.h>
 

@@ -90,12 +90,13 @@ public final class PolicyJudge {
     // MARK: What this tier cannot see
 
     /// One sentence for each part of a policy that permission events do not tell of.
-    public static func unenforced(_ policy: ThreatPolicy) -> [String] {
+    /// - Parameter hasMemoryFiles: whether the sandbox may make any.
+    public static func unenforced(_ policy: ThreatPolicy, hasMemoryFiles: Bool) -> [String] {
         var sentences: [String] = []
-        if policy.has(.digest) {
+        if policy.has(.digest), hasMemoryFiles {
             sentences.append(
-                "threat policy, digests: code in memory files (memfd), in files that are neither ELF nor executable, and "
-                    + "written after the file was opened, is not looked at (tier fanotify)")
+                "threat policy, digests: code in memory files (memfd) is not looked at (tier fanotify); gaps = \"refuse\" "
+                    + "refuses memory files")
         }
         if policy.has(.path) || policy.has(.name) || policy.has(.inode) {
             sentences.append(
