@@ -23,6 +23,9 @@ from typing import Any
 ACCOUNT = "mistest"
 UID = GID = 4217
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# How many times longer than on a machine of its own a test waits before it gives up: an emulated processor is slow.
+# It stretches no bound that a test puts on the product.
+PATIENCE = float(os.environ.get("MIS_TEST_PATIENCE", "1"))
 STATUS = {
     "oom": 120, "policy": 121, "watchdog": 122, "enforcement-lost": 123, "timeout": 124, "setup": 125,
 }  # fmt: skip
@@ -231,11 +234,11 @@ class Sandbox:
         began = time.monotonic()
         process = self.start(*agent, options=options, **rest)
         try:
-            out, err = process.communicate(input, timeout=timeout)
+            out, err = process.communicate(input, timeout=timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            raise AssertionError(f"mis did not end in {timeout} s; stderr: {err!r}, stdout: {out[-2000:]!r}") from None
+            raise AssertionError(f"mis did not end in {timeout * PATIENCE:g} s; stderr: {err!r}, stdout: {out[-2000:]!r}") from None
         status = process.returncode if process.returncode >= 0 else 128 - process.returncode
         return Result(status, out or b"", err or b"", time.monotonic() - began, report_file, self.state)
 
@@ -372,9 +375,9 @@ def _reap(spare: Sequence[int]) -> None:
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = 10) -> Any:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         if found := look():
             return found
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        assert time.monotonic() < end, f"{what}: not within {seconds * PATIENCE:g} s"
         time.sleep(0.005)

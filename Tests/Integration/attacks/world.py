@@ -14,6 +14,8 @@ import struct
 import subprocess
 import time
 
+from harness import PATIENCE
+
 from .case import Case
 
 HERE = pathlib.Path(__file__).parent
@@ -147,7 +149,7 @@ class World:
             subprocess.run(
                 ["gcc", "-O1", "-w", "-pthread", *flags, "-o", output, HERE / "programs" / f"{name}.c"],
                 check=True,
-                timeout=60,
+                timeout=60 * PATIENCE,
             )
             self.built[key] = output
         return self.built[key]
@@ -447,11 +449,11 @@ def bounded(command, environment, seconds, text, cwd=None) -> Result:
         stderr=subprocess.PIPE,
     )
     try:
-        out, err = process.communicate(text, timeout=seconds)
+        out, err = process.communicate(text, timeout=seconds * PATIENCE)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
-        return Result(-1, out, f"{err}\nkilled after {seconds} s")
+        return Result(-1, out, f"{err}\nkilled after {seconds * PATIENCE:g} s")
     return Result(process.returncode, out, err)
 
 
