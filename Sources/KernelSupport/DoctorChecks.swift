@@ -14,7 +14,7 @@ struct DoctorChecks {
         [
             kernel, privileges, landlock, landlockScope, seccomp, userNamespaces, idmappedMounts, subordinateIDs,
             executableMemory,
-        ] + cgroups + [fanotify] + bpf + [mitigations, stateFolder, resources]
+        ] + cgroups + [fanotify, atOnce] + bpf + [mitigations, stateFolder, resources]
     }
 
     // MARK: The kernel and its layers
@@ -193,6 +193,33 @@ struct DoctorChecks {
             fix: support.caller.isRoot
                 ? "run mis as root of the machine, not of a container or user namespace"
                 : "run it as root: sudo mis run ... (the agent still runs as you)")
+    }
+
+    /// How many sandboxes can run side by side: each watches names and files, and a user has only so many watchers.
+    private var atOnce: DoctorCheck {
+        let groups = support.bestTier == .fanotify ? Watchers.fanotifyGroups : 0
+        let limits = [
+            ("fs.fanotify.max_user_groups", detail.fanotifyGroups, groups),
+            ("fs.inotify.max_user_instances", detail.inotifyInstances, Watchers.inotifyInstances),
+        ].compactMap { name, limit, each in limit.flatMap { each > 0 ? (name: name, limit: $0, each: each) : nil } }
+        guard let room = limits.map({ $0.limit / $0.each }).min() else {
+            return DoctorCheck("sandboxes-at-once", ok: true, "no limit but memory and processes")
+        }
+        let told = limits.map { "\($0.name) = \($0.limit), \($0.each) for each" }.joined(separator: "; ")
+        let low = limits.filter { $0.limit / $0.each < Watchers.wanted }
+        return DoctorCheck(
+            "sandboxes-at-once", ok: low.isEmpty, "\(room) of one user fit (\(told))",
+            fix: "for \(Watchers.wanted) at once: sysctl -w "
+                + low.map { "\($0.name)=\($0.each * Watchers.wanted * 2)" }.joined(separator: " ")
+                + "; a file in /etc/sysctl.d keeps it")
+    }
+
+    /// What a sandbox of the profiles at hand takes: permission events and names in folders and on file systems in tier
+    /// fanotify; the home folder's files and the policy folder in every tier.
+    private enum Watchers {
+        static let fanotifyGroups = 3
+        static let inotifyInstances = 2
+        static let wanted = 200
     }
 
     // MARK: The rest of the machine

@@ -103,6 +103,10 @@ public struct MachineDetail: Sendable, Equatable {
     /// Whether some disk heeds I/O weights.
     public var ioWeight = Answer.yes
     public var stateFolder: StateFolder?
+    /// `fs.fanotify.max_user_groups`: how many fanotify groups a user may have; nil before Linux 5.13. So is the next.
+    public var fanotifyGroups: Int?
+    /// `fs.inotify.max_user_instances`.
+    public var inotifyInstances: Int?
     /// Bytes of swap space.
     public var swap: UInt64 = 0
     /// The running program, to name it in a remedy.

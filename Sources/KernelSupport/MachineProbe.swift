@@ -15,6 +15,8 @@ extension KernelSupport {
         detail.memfdNoExec = number("/proc/sys/vm/memfd_noexec")
         if support.fanotify.isYes { detail.permissionEvents = tryPermissionEvents() }
         tryPrograms(&support)
+        detail.fanotifyGroups = number("/proc/sys/fs/fanotify/max_user_groups")
+        detail.inotifyInstances = number("/proc/sys/fs/inotify/max_user_instances")
         detail.kernelCommandLine = line("/proc/cmdline") ?? ""
         let account = Account.withUser(support.caller.user)
         detail.userName = account?.name

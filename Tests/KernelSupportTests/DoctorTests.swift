@@ -167,6 +167,21 @@ import Testing
         #expect(try !check("landlock", .complete.with { $0.landlockABI = 0 }).ok)
     }
 
+    @Test func howManyFitAtOnceIsSaid() throws {
+        let fanotify = KernelSupport.complete.with { $0.bpf.hasFileSystem = false }
+        let few = try check("sandboxes-at-once", fanotify)
+        #expect(!few.ok)
+        #expect(few.detail.hasPrefix("42 of one user fit (fs.fanotify.max_user_groups = 128, 3 for each; "))
+        #expect(few.fix?.contains("sysctl -w fs.fanotify.max_user_groups=1200;") == true)
+        // Tier bpf has no groups.
+        #expect(try check("sandboxes-at-once", .complete).ok)
+        let queues = KernelSupport.complete.withDetail { $0.inotifyInstances = 128 }
+        #expect(try check("sandboxes-at-once", queues).detail.hasPrefix("64 of one user fit"))
+        #expect(try check("sandboxes-at-once", queues).fix?.contains("fs.inotify.max_user_instances=800") == true)
+        let unknown = KernelSupport.complete.withDetail { ($0.fanotifyGroups, $0.inotifyInstances) = (nil, nil) }
+        #expect(try check("sandboxes-at-once", unknown).ok)
+    }
+
     // MARK: How it is said
 
     @Test func theJSONIsTheContract() throws {

@@ -26,6 +26,8 @@ extension KernelSupport {
         detail.mitigations = [.init(name: "meltdown", status: "Mitigation: PTI")]
         detail.stateFolder = .init(path: "/var/lib/mis", free: 10 << 30)
         detail.userName = "ann"
+        detail.fanotifyGroups = 128
+        detail.inotifyInstances = 1024
         support.detail = detail
         return support
     }
