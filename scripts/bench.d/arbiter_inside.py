@@ -85,13 +85,19 @@ def starts(mis: str) -> list[dict[str, object]]:
         rows.append({"what": name, "milliseconds": nanoseconds / 1e6})
 
     run([EXERCISE, "unload"])
+    if os.path.exists(mis):
+        os.makedirs("/w/work", exist_ok=True)
+        begun = time.monotonic_ns()
+        run([mis, "run", "-q", "--require", "bpf", "-w", "/w/work", "--", "/bin/true"])
+        row("first mis run: load, verify, attach", time.monotonic_ns() - begun)
+        run([EXERCISE, "unload"])
     begun = time.monotonic_ns()
     run([EXERCISE, "load"])
-    row("first run: load, verify, attach", time.monotonic_ns() - begun)
+    row("of it, load, verify, attach", time.monotonic_ns() - begun)
     phases = figures(run([EXERCISE, "start", *RULES]))
-    row("later run: open", phases["open"])
-    row("later run: register", phases["register"])
-    row("later run: unregister", phases["unregister"])
+    row("of a later run: open", phases["open"])
+    row("of a later run: register", phases["register"])
+    row("of a later run: unregister", phases["unregister"])
     row("bare vfork and exec", figures(run([COST, "start", "20", "/bin/true"]))["start"])
     bwrap = ["/usr/bin/bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--ro-bind",
              "/usr", "/usr", "--ro-bind", "/etc", "/etc", "--symlink", "usr/lib64", "/lib64", "--symlink", "usr/lib",
@@ -108,7 +114,7 @@ def starts(mis: str) -> list[dict[str, object]]:
             continue
         tier = json.loads(report.stdout)["tier"]
         measured = figures(run([*prefix, COST, "start", "20", mis, "run", "-q", "-w", "/w/work", "--", "/bin/true"]))
-        row(f"mis run, {who}, tier {tier}", measured["start"])
+        row(f"later mis run, {who}, tier {tier}", measured["start"])
     return rows
 
 
@@ -122,7 +128,8 @@ def main() -> None:
         print(json.dumps({"programs": rows}))
         return
     prepare()
-    result = {"accesses": accesses(wanted["sandboxes"], wanted["labels"]), "starts": starts(f"{HERE}/mis")}
+    measured = [] if wanted["starts"] else accesses(wanted["sandboxes"], wanted["labels"])
+    result = {"accesses": measured, "starts": starts(f"{HERE}/mis")}
     print(json.dumps(result))
 
 
