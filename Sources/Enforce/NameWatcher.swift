@@ -41,7 +41,8 @@ public final class NameWatcher {
         let name: EntryName?
         let path: [UInt8]
         var rule: RuleReference?
-        var children: [EntryName: Place] = [:]
+        /// A handful: looking through them costs less than a dictionary of them does at each start.
+        var children: [Place] = []
         weak var parent: Place?
         /// Open while the folder exists and is watched.
         var folder: Folder?
@@ -51,6 +52,8 @@ public final class NameWatcher {
             self.path = path
             self.parent = parent
         }
+
+        func child(_ name: EntryName) -> Place? { children.first { $0.name == name } }
     }
 
     private final class Folder {
@@ -70,11 +73,14 @@ public final class NameWatcher {
     /// Objects moved aside.
     public private(set) var taken = 0
 
+    /// A protected name was there when it was last looked at.
+    private var sawSome = false
     private let queue: WatchQueue
     private let quarantine: Quarantine
     private let gate: ViolationGate
     private var roots: [Place] = []
-    private var watched: [Int32: [Place]] = [:]
+    /// One watch serves several places where they are the same folder.
+    private var watched: [(watch: Int32, place: Place)] = []
 
     private static let mask =
         UInt32(IN_CREATE) | UInt32(IN_MOVED_TO) | UInt32(IN_MOVED_FROM) | UInt32(IN_DELETE) | UInt32(IN_ONLYDIR)
@@ -103,16 +109,16 @@ public final class NameWatcher {
             }
             // Below a name that must not exist nothing needs watching.
             if place.rule != nil { return }
-            if let known = place.children[name] {
+            if let known = place.child(name) {
                 place = known
             } else {
                 let child = Place(name: name, path: place.path + [UInt8(ascii: "/")] + bytes, parent: place)
-                place.children[name] = child
+                place.children.append(child)
                 place = child
             }
         }
         place.rule = path.rule
-        place.children = [:]
+        place.children = []
     }
 
     private func attach(_ root: Place) throws(SystemError) {
@@ -124,7 +130,7 @@ public final class NameWatcher {
                 "watching for protected names in", path,
                 remedy: error.code == ENOSPC ? "raise fs.inotify.max_user_watches" : nil)
         }
-        for child in root.children.values { look(at: child) }
+        for child in root.children { look(at: child) }
     }
 
     private func watch(_ place: Place, _ descriptor: consuming FileDescriptor) throws(Errno) {
@@ -139,18 +145,15 @@ public final class NameWatcher {
             watch = try queue.watch(descriptor.number, Self.mask)
         }
         place.folder = Folder(descriptor: descriptor, identity: identity, watch: watch)
-        watched[watch, default: []].append(place)
+        watched.append((watch, place))
     }
 
     private func detach(_ place: Place) {
         guard let folder = place.folder else { return }
         place.folder = nil
-        watched[folder.watch]?.removeAll { $0 === place }
-        if watched[folder.watch]?.isEmpty == true {
-            watched[folder.watch] = nil
-            queue.forget(folder.watch)
-        }
-        for child in place.children.values { detach(child) }
+        watched.removeAll { $0.place === place }
+        if !watched.contains(where: { $0.watch == folder.watch }) { queue.forget(folder.watch) }
+        for child in place.children { detach(child) }
     }
 
     /// Takes in what is waiting, and never waits itself.
@@ -160,8 +163,8 @@ public final class NameWatcher {
                 if event.isOverflow {
                     lookEverywhere()
                 } else if !event.isEnd, let name = event.name.flatMap({ EntryName($0) }) {
-                    for place in watched[event.watch] ?? [] {
-                        if let child = place.children[name] { look(at: child) }
+                    for entry in watched where entry.watch == event.watch {
+                        if let child = entry.place.child(name) { look(at: child) }
                     }
                 }
             }
@@ -175,12 +178,14 @@ public final class NameWatcher {
     public func sweep() -> [[UInt8]] {
         for _ in 0..<16 {
             let before = taken
+            sawSome = false
             lookEverywhere()
             if taken == before { break }
         }
         var left: [[UInt8]] = quarantine.finish() ? [] : [Array("a folder .mis-removed-*".utf8)]
+        if !sawSome { return left }
         func collect(_ place: Place) {
-            for child in place.children.values {
+            for child in place.children {
                 if child.rule != nil, let name = child.name, let folder = place.folder,
                     name.exists(in: folder.descriptor.number)
                 {
@@ -194,7 +199,7 @@ public final class NameWatcher {
     }
 
     private func lookEverywhere() {
-        for root in roots { for child in root.children.values { look(at: child) } }
+        for root in roots { for child in root.children { look(at: child) } }
     }
 
     /// Compares one place with what is there now.
@@ -204,6 +209,7 @@ public final class NameWatcher {
             // Several in a row: somebody makes it again and again.
             var rounds = 0
             while rounds < 8, name.exists(in: parent.descriptor.number) {
+                sawSome = true
                 guard take(name, from: parent, rule, place.path) else { return }
                 rounds += 1
             }
@@ -223,7 +229,7 @@ public final class NameWatcher {
                     detach(place)
                     try watch(place, object)
                 }
-                for child in place.children.values { look(at: child) }
+                for child in place.children { look(at: child) }
                 return
             } catch {
                 detach(place)
@@ -252,7 +258,7 @@ public final class NameWatcher {
     }
 
     private func anyRule(below place: Place) -> RuleReference? {
-        for child in place.children.values {
+        for child in place.children {
             if let rule = child.rule ?? anyRule(below: child) { return rule }
         }
         return nil

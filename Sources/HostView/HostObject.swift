@@ -54,9 +54,18 @@ public struct HostView: Equatable, Sendable {
 public enum Paths {
     public static func isAtOrBelow(_ path: String, _ folder: String) -> Bool {
         if folder == "/" { return true }
-        guard path.utf8.starts(with: folder.utf8) else { return false }
-        return path.utf8.count == folder.utf8.count
-            || path.utf8[path.utf8.index(path.utf8.startIndex, offsetBy: folder.utf8.count)] == UInt8(ascii: "/")
+        // From the end, where paths differ: planning asks this thousands of times.
+        let path = path.utf8.span
+        let folder = folder.utf8.span
+        guard path.count == folder.count || path.count > folder.count && path[folder.count] == UInt8(ascii: "/") else {
+            return false
+        }
+        var index = folder.count
+        while index > 0 {
+            index -= 1
+            if path[index] != folder[index] { return false }
+        }
+        return true
     }
 
     public static func parent(_ path: String) -> String {

@@ -9,9 +9,8 @@ extension HostView {
         profile: Profile, request: LaunchRequest, home: String, tier: Tier
     ) throws(Errno) -> HostView {
         var view = HostView()
-        func look(_ path: String) {
-            if view.objects[path] == nil { view.objects[path] = HostProbe.look(at: path) }
-        }
+        var folders = FolderNames()
+        func look(_ path: String) { view.look(path, &folders) }
         look(request.workspace)
         look(home)
         for bind in request.binds {
@@ -25,7 +24,7 @@ extension HostView {
                 look(path)
                 if rule.access == .write, view[path] == .absent { look(Paths.parent(path)) }
                 if rule.access == .deny || rule.access == .protect {
-                    view.lookAbove(path, within: request.workspace)
+                    view.lookAbove(path, within: request.workspace, &folders)
                 }
                 if rule.access == .deny, tier.tellsRefusals, case .present(let object) = view[path],
                     object.status.isFolder
@@ -45,9 +44,16 @@ extension HostView {
     }
 
     /// The folders between the workspace and `path`: they may have to be held in place.
-    private mutating func lookAbove(_ path: String, within workspace: String) {
-        for folder in Paths.ancestors(path) where Paths.isAtOrBelow(folder, workspace) && objects[folder] == nil {
-            objects[folder] = HostProbe.look(at: folder)
+    private mutating func lookAbove(_ path: String, within workspace: String, _ folders: inout FolderNames) {
+        var folder = Paths.parent(path)
+        while Paths.isAtOrBelow(folder, workspace), folder != "/" {
+            look(folder, &folders)
+            folder = Paths.parent(folder)
         }
+    }
+
+    private mutating func look(_ path: String, _ folders: inout FolderNames) {
+        if objects[path] != nil { return }
+        objects[path] = folders.areWithout(path) ? .absent : HostProbe.look(at: path)
     }
 }

@@ -103,7 +103,7 @@ struct MountPlanner {
         for file in awaited { expect(file) }
         layEtc()
         mounts.sort { Self.order($0.target, $1.target) }
-        for name in absentProtected { watch(name) }
+        watch(absentProtected)
         noteSubMounts()
     }
 
@@ -229,13 +229,25 @@ struct MountPlanner {
         }
     }
 
-    /// Notes a protected name that could come to be in a writable folder of the host.
-    private mutating func watch(_ name: (path: String, rule: Int)) {
-        let path = canonical(name.path)
-        guard case .shared(write: true, _) = view(at: path), let source = mountsAbove(path).first?.sharedInPlace
-        else { return }
-        if tier == .bpf, KernelPlanner.anchored(path, self, rights: .read, rule: name.rule) != nil { return }
-        protectedNames.append(ProtectedName(path: path, root: source, rule: name.rule))
+    /// Notes protected names that could come to be in a writable folder of the host. None of them exists; so what is to be
+    /// seen there depends on its folder, and most stand in the same few.
+    private mutating func watch(_ names: [(path: String, rule: Int)]) {
+        var folder = ""
+        var canonicalFolder = ""
+        var root: String?
+        for name in names {
+            if folder.isEmpty || Paths.parent(name.path) != folder {
+                folder = Paths.parent(name.path)
+                let path = canonical(name.path)
+                canonicalFolder = Paths.parent(path)
+                root = nil
+                if case .shared(write: true, _) = view(at: path) { root = mountsAbove(path).first?.sharedInPlace }
+            }
+            guard let root else { continue }
+            let path = Paths.join(canonicalFolder, Paths.lastName(name.path))
+            if tier == .bpf, KernelPlanner.anchored(path, self, rights: .read, rule: name.rule) != nil { continue }
+            protectedNames.append(ProtectedName(path: path, root: root, rule: name.rule))
+        }
     }
 
     /// Nearest first, without one at `path` itself.

@@ -26,7 +26,7 @@ extension PolicyFolder {
     ///   - kinds: which bundles the profile wants.
     ///   - old: what the session has; returned unchanged (`nil`) when it is still in force.
     public func load(
-        session: String, kinds: Set<BundleKind>, unlessIs old: PolicySnapshot? = nil, calls: KeyText.CallNumbers
+        session: String, kinds: [BundleKind], unlessIs old: PolicySnapshot? = nil, calls: KeyText.CallNumbers
     ) throws(PolicyFolderError) -> PolicySnapshot? {
         let active = try active()
         let files = BundleKind.allCases.map { kinds.contains($0) ? active.file($0, session: session) : nil }

@@ -56,12 +56,18 @@ public struct RuleSet: Sendable {
         var first: UInt8
     }
 
+    /// Where a name stands in `text`. (An array of ranges would have the runtime look up how they compare, at each start.)
+    private struct Name {
+        var start: Int32
+        var end: Int32
+    }
+
     private var nodes: [Node] = []
     /// Open addressing over (parent, name): node indices, -1 for free. A power of two.
     private var slots: [Int32] = []
     private var globs: [NameRule] = []
     private var suffixes: [NameRule] = []
-    private var names: [Range<Int32>] = []
+    private var names: [Name] = []
     private var text: [UInt8] = []
     /// By rule: its strength among rules at the same place.
     private var ranks: [UInt8] = []
@@ -187,10 +193,8 @@ public struct RuleSet: Sendable {
                 while start > 0, path[start - 1] != slash { start -= 1 }
             }
             isFirst = false
-            let range = names[Int(name)]
-            guard Glob.matches(text.span, Int(range.lowerBound)..<Int(range.upperBound), path, start..<end) else {
-                return false
-            }
+            let name = names[Int(name)]
+            guard Glob.matches(text.span, Int(name.start)..<Int(name.end), path, start..<end) else { return false }
         }
         return true
     }
@@ -226,7 +230,7 @@ public struct RuleSet: Sendable {
     private mutating func nameRule(_ parts: [String], _ rule: Int32) -> NameRule {
         let start = Int32(names.count)
         for part in parts {
-            names.append(Int32(text.count)..<Int32(text.count + part.utf8.count))
+            names.append(Name(start: Int32(text.count), end: Int32(text.count + part.utf8.count)))
             text.append(contentsOf: part.utf8)
         }
         let first = parts.first?.utf8.first ?? 0

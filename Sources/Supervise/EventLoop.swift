@@ -3,7 +3,8 @@ import LinuxSystem
 /// One epoll set and its handlers; runs on the supervisor's thread alone.
 final class EventLoop {
     private let epoll: FileDescriptor
-    private var handlers: [Int32: (UInt32) -> Void] = [:]
+    /// By descriptor.
+    private var handlers: [((UInt32) -> Void)?] = []
     private var isStopped = false
 
     init() throws(SystemError) {
@@ -26,19 +27,21 @@ final class EventLoop {
         var event = unsafe epoll_event()
         unsafe event.events = events
         unsafe event.data.fd = descriptor
-        let change = handlers[descriptor] == nil ? EPOLL_CTL_ADD : EPOLL_CTL_MOD
+        while handlers.count <= Int(descriptor) { handlers.append(nil) }
+        let change = handlers[Int(descriptor)] == nil ? EPOLL_CTL_ADD : EPOLL_CTL_MOD
         let set = epoll.number
         do {
             try kernel { unsafe epoll_ctl(set, change, descriptor, &event) }
         } catch {
             return false
         }
-        handlers[descriptor] = handler
+        handlers[Int(descriptor)] = handler
         return true
     }
 
     func forget(_ descriptor: Int32) {
-        guard handlers.removeValue(forKey: descriptor) != nil else { return }
+        guard handlers.indices.contains(Int(descriptor)), handlers[Int(descriptor)] != nil else { return }
+        handlers[Int(descriptor)] = nil
         _ = epoll_ctl(epoll.number, EPOLL_CTL_DEL, descriptor, nil)
     }
 
@@ -57,7 +60,7 @@ final class EventLoop {
             }
             // A handler may forget another's descriptor: looked up one by one.
             for index in 0..<Int(count) where !isStopped {
-                unsafe handlers[events[index].data.fd]?(events[index].events)
+                unsafe handlers[Int(events[index].data.fd)]?(events[index].events)
             }
         }
     }

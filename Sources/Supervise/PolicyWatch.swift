@@ -20,7 +20,7 @@ public struct PolicySource: Sendable {
 final class PolicyWatch {
     private let folder: PolicyFolder
     private let session: String
-    private let kinds: Set<BundleKind>
+    private let kinds: [BundleKind]
     private let loop: EventLoop
     private let again: Timer
     /// `nil`: the machine has no more of them to give; then the folder is looked at every second.

@@ -13,7 +13,8 @@ enum GeneratedSource {
         var entries: [String] = []
         for (index, policy) in SeccompPolicy.embedded.enumerated() {
             let filter = try FilterCompiler.compile(policy)
-            text += "/* \(filter.description) */\nstatic const struct sock_filter filter_\(index)[] = {\n"
+            text += "/* \(policy) (\(filter.instructions.count) instructions) */\n"
+            text += "static const struct sock_filter filter_\(index)[] = {\n"
             for item in filter.instructions {
                 text += "    {\(item.code), \(item.jt), \(item.jf), \(item.k)u},\n"
             }

@@ -18,21 +18,17 @@ public struct BPFInstruction: Sendable, Hashable {
 /// A finished filter: what `seccomp(SECCOMP_SET_MODE_FILTER)` takes in a `struct sock_fprog`.
 public struct SeccompFilter: Sendable, Hashable {
     public let instructions: [BPFInstruction]
-    /// One line for `--dry-run` and the record.
-    public let description: String
     /// The filter answers some calls with `SECCOMP_RET_USER_NOTIF`: install it with
     /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`, or the kernel fails those calls with ENOSYS.
     public let needsListener: Bool
 
     package init(instructions: [BPFInstruction], policy: SeccompPolicy) {
         self.instructions = instructions
-        self.description = "\(policy) (\(instructions.count) instructions)"
         self.needsListener = policy.report != .none
     }
 
-    init(instructions: [BPFInstruction], description: String, needsListener: Bool) {
+    init(instructions: [BPFInstruction], needsListener: Bool) {
         self.instructions = instructions
-        self.description = description
         self.needsListener = needsListener
     }
 }

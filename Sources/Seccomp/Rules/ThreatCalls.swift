@@ -62,6 +62,6 @@ extension SeccompFilter {
         ]
         let whole = head + front + instructions
         guard whole.count <= Self.limit else { throw .unexpectedProgram("\(whole.count) instructions") }
-        return SeccompFilter(instructions: whole, description: description, needsListener: needsListener)
+        return SeccompFilter(instructions: whole, needsListener: needsListener)
     }
 }

@@ -74,7 +74,7 @@ struct PolicyTest: ParsableCommand {
         }
         if policy.isEmpty {
             let loaded = try PolicyTools.telling {
-                try folder.load(session: session, kinds: Set(BundleKind.allCases), calls: PolicyTools.callNumber)
+                try folder.load(session: session, kinds: BundleKind.allCases, calls: PolicyTools.callNumber)
             }
             return ThreatPolicy(whitelist: whitelist, hotfix: loaded?.policy.hotfix, base: loaded?.policy.base)
         }
