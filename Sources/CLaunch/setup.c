@@ -47,6 +47,22 @@ static long write_file(struct state *state, const struct mis_step *step) {
     return written < 0 ? written : 0;
 }
 
+/* "0" is this task: moving oneself alone needs no lock over all of the machine's forks. */
+static long join_cgroup(struct state *state, const struct mis_step *step) {
+    /* The way to a hierarchy may be a symlink (cpu -> cpu,cpuacct); what came of it is checked. */
+    long fd = attempt(state, SYS_openat, raw4(SYS_openat, AT_FDCWD, step->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0));
+    if (fd < 0)
+        return fd;
+    struct statfs system;
+    long result = attempt(state, SYS_fstatfs, raw2(SYS_fstatfs, fd, &system));
+    if (result == 0 && system.f_type != CGROUP_SUPER_MAGIC)
+        result = -EXDEV;
+    if (result == 0)
+        result = attempt(state, SYS_write, raw3(SYS_write, fd, "0", 1));
+    raw1(SYS_close, fd);
+    return result < 0 ? result : 0;
+}
+
 /* Namespaces are behind magic links, which have to be followed; what came of it is checked instead. */
 static long open_namespace(struct state *state, const struct mis_step *step) {
     long fd = attempt(state, SYS_openat, raw4(SYS_openat, AT_FDCWD, step->path, O_RDONLY | O_CLOEXEC, 0));
@@ -155,6 +171,30 @@ static long bind_mount(struct state *state, const struct mis_step *step) {
     return result;
 }
 
+/* Masks are many and all alike: the first is made and given its attributes, the others are clones of it. */
+static long cover(struct state *state, const struct mis_step *step) {
+    int target = open_path(state, step->place, step->path);
+    if (target < 0)
+        return target;
+    int model = place(state, step->slot);
+    long tree = model >= 0
+                    ? attempt(state, SYS_open_tree,
+                              raw3(SYS_open_tree, model, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH))
+                    : clone_mount(state, step);
+    long result = tree < 0 ? tree : 0;
+    if (result == 0 && model < 0)
+        result = set_attributes(state, (int)tree, step);
+    if (result == 0)
+        result = attempt(state, SYS_move_mount,
+                         raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+    raw1(SYS_close, target);
+    if (result == 0 && model < 0)
+        keep(state, step->slot, (int)tree);
+    else if (tree >= 0)
+        raw1(SYS_close, tree);
+    return result;
+}
+
 static long make_file(struct state *state, const struct mis_step *step) {
     long fd = attempt(state, SYS_openat,
                       raw4(SYS_openat, place(state, step->place), step->path,
@@ -250,18 +290,18 @@ static long open_terminal(struct state *state, const struct mis_step *step) {
     return 0;
 }
 
-/* Waits for the launcher to set the futex. When launcher and guardian were both gone before this process was bound to
- * them, nobody ever will: the socket tells. */
-static long wait_for(struct state *state, int32_t *futex) {
+/* Waits for the launcher to set the futex to `wanted` or more. When launcher and guardian were both gone before this
+ * process was bound to them, nobody ever will: the socket tells. */
+static long wait_for(struct state *state, int32_t *futex, int32_t wanted) {
     static const struct { long seconds, nanoseconds; } a_while = {0, 200000000}, at_once = {0, 0};
     int32_t now;
-    while ((now = __atomic_load_n(futex, __ATOMIC_ACQUIRE)) == mis_gate_closed) {
-        long result = attempt(state, SYS_futex, raw4(SYS_futex, futex, FUTEX_WAIT, mis_gate_closed, &a_while));
+    while ((now = __atomic_load_n(futex, __ATOMIC_ACQUIRE)) != mis_gate_abandoned && now < wanted) {
+        long result = attempt(state, SYS_futex, raw4(SYS_futex, futex, FUTEX_WAIT, now, &a_while));
         struct pollfd peer = {.fd = state->setup->descriptor_socket};
         if (result == -ETIMEDOUT && raw5(SYS_ppoll, &peer, 1, &at_once, NULL, 0) > 0)
             return -EPIPE;
     }
-    return now == mis_gate_open ? 0 : -ECANCELED;
+    return now == mis_gate_abandoned ? -ECANCELED : 0;
 }
 
 static long wait_for_launcher(struct state *state) {
@@ -269,7 +309,7 @@ static long wait_for_launcher(struct state *state) {
     long sent =
         attempt(state, SYS_sendto,
                 raw6(SYS_sendto, state->setup->descriptor_socket, (long)&message, sizeof message, MSG_NOSIGNAL, 0, 0));
-    return sent < 0 ? sent : wait_for(state, &state->setup->gate);
+    return sent < 0 ? sent : wait_for(state, &state->setup->gate, mis_gate_open);
 }
 
 static int resolve_descriptor(const struct state *state, int32_t number) {
@@ -312,8 +352,7 @@ static long execute(struct state *state, const struct mis_step *step) {
 static long obey(struct state *state, const struct mis_step *step) {
     switch (step->kind) {
     case mis_step_join_cgroup:
-        /* "0" is this task: moving oneself alone needs no lock over all of the machine's forks. */
-        return attempt(state, SYS_write, raw3(SYS_write, step->fd, "0", 1)) == 1 ? 0 : -EBUSY;
+        return join_cgroup(state, step);
     case mis_step_unshare:
         return attempt(state, SYS_unshare, raw1(SYS_unshare, step->number));
     case mis_step_die_with_parent:
@@ -443,10 +482,10 @@ static long obey(struct state *state, const struct mis_step *step) {
     }
     case mis_step_execute:
         return execute(state, step);
+    case mis_step_cover:
+        return cover(state, step);
     case mis_step_open_namespace:
         return open_namespace(state, step);
-    case mis_step_more:
-        return wait_for(state, &state->setup->more);
     }
     return -EINVAL;
 }
@@ -472,9 +511,12 @@ static void run(void *argument) {
     struct state state = {.setup = setup};
     for (int i = 0; i < mis_slot_count; i++)
         state.slots[i] = -1;
-    /* The second list is there once the first has ended with mis_step_more. */
-    if (obey_all(&state, &setup->first, 0))
-        obey_all(&state, &setup->second, setup->first.count);
+    size_t before = 0;
+    for (int i = 0; i < mis_list_count; i++) {
+        if (wait_for(&state, &setup->given, i + 1) < 0 || !obey_all(&state, &setup->lists[i], before))
+            break;
+        before += setup->lists[i].count;
+    }
     for (;;)
         raw1(SYS_exit, 125);
 }
@@ -496,24 +538,33 @@ static void set_futex(int32_t *futex, int32_t state) {
     raw3(SYS_futex, futex, FUTEX_WAKE, 1);
 }
 
-void mis_go_on(struct mis_setup *setup, struct mis_step_list second) {
-    setup->second = second;
-    set_futex(&setup->more, mis_gate_open);
+int mis_give(struct mis_setup *setup, struct mis_step_list list) {
+    if (setup->given < 0 || setup->given >= mis_list_count)
+        return 0;
+    setup->lists[setup->given] = list;
+    set_futex(&setup->given, setup->given + 1);
+    return 1;
 }
 
-void mis_set_gate(struct mis_setup *setup, int32_t state) {
-    if (state == mis_gate_abandoned)
-        set_futex(&setup->more, state);
-    set_futex(&setup->gate, state);
+void mis_open_gate(struct mis_setup *setup) {
+    set_futex(&setup->gate, mis_gate_open);
 }
 
-static void hold(void *unused) {
-    (void)unused;
+void mis_abandon(struct mis_setup *setup) {
+    set_futex(&setup->given, mis_gate_abandoned);
+    set_futex(&setup->gate, mis_gate_abandoned);
+}
+
+static void hold(void *launcher) {
     raw5(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    for (;;)
+    /* The guardian does not know this one: a launcher that was gone before is asked for. */
+    while (raw0(SYS_getppid) == (long)launcher)
         raw0(SYS_pause);
+    for (;;)
+        raw1(SYS_exit, 0);
 }
 
 int mis_clone_namespace_holder(void *stack, size_t stack_size, int *pidfd) {
-    return (int)mis_clone_sharing_memory(CLONE_NEWUSER, -1, stack, stack_size, hold, NULL, SIGCHLD, pidfd);
+    return (int)mis_clone_sharing_memory(CLONE_NEWUSER, -1, stack, stack_size, hold, (void *)raw0(SYS_getpid), SIGCHLD,
+                                         pidfd);
 }

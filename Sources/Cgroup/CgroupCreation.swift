@@ -1,34 +1,54 @@
 public import LinuxSystem
 
+/// A sandbox's cgroup before its limits are known: the v2 folder, made and locked, for the first process to be born in.
+///
+/// It becomes a cgroup with limits by ``SandboxCgroup/create(name:limits:in:birthplace:)``, or goes by ``remove()``.
+public struct CgroupBirthplace: Sendable {
+    public let name: CgroupName
+    fileprivate let folder: CgroupFolder
+
+    /// Makes it; `nil` where there is no v2 tree, and so no cgroup to be born in.
+    public init?(name: CgroupName = .new(), in hierarchy: CgroupHierarchy) throws(SystemError) {
+        guard hierarchy.unified != nil else { return nil }
+        (self.name, folder) = try CgroupCreation(hierarchy: hierarchy, limits: CgroupLimits())
+            .makeLockedAnchor(name: name, populate: { _ in })
+    }
+
+    /// For CLONE_INTO_CGROUP.
+    public var directory: Int32 { folder.directory }
+
+    /// Takes it back; whoever was in it is gone.
+    public func remove() throws(SystemError) { try CgroupRemoval.remove([folder.path], within: 2000) }
+}
+
 extension SandboxCgroup {
-    /// Makes the cgroup of one sandbox and sets its limits. Nothing is in it yet.
+    /// Makes the cgroup of one sandbox and sets its limits. Nothing is in it yet but what was born in its birthplace.
     ///
     /// A limit that could not be set does not stop this: it is in ``unenforced``, and the caller decides.
+    /// - Parameter birthplace: its v2 folder, when that was made before.
     /// - Throws: when no cgroup could be made at all; nothing is left behind then.
     public static func create(
-        name: CgroupName = .new(), limits: CgroupLimits, in hierarchy: CgroupHierarchy
+        name: CgroupName = .new(), limits: CgroupLimits, in hierarchy: CgroupHierarchy,
+        birthplace: CgroupBirthplace? = nil
     ) throws(SystemError) -> SandboxCgroup {
         try create(
-            name: name, limits: limits, in: hierarchy, weightProblem: IOWeight.problem, populate: { _ in })
+            name: name, limits: limits, in: hierarchy, birthplace: birthplace, weightProblem: IOWeight.problem,
+            populate: { _ in })
     }
 
     /// The making, with the machine's part handed in for tests.
     static func create(
-        name: CgroupName, limits: CgroupLimits, in hierarchy: CgroupHierarchy, weightProblem: () -> String?,
-        populate: (String) -> Void
+        name: CgroupName, limits: CgroupLimits, in hierarchy: CgroupHierarchy, birthplace: CgroupBirthplace? = nil,
+        weightProblem: () -> String?, populate: (String) -> Void
     ) throws(SystemError) -> SandboxCgroup {
-        var name = name
         var creation = CgroupCreation(hierarchy: hierarchy, limits: limits)
         // Where no disk heeds weights the kernel takes them all the same: that is not to pass for a limit.
         if limits.names.contains(.ioWeight), let problem = weightProblem() { creation.giveUpWeight(problem) }
-        // A collector in another pid namespace may take a folder for abandoned before it is locked: make another.
-        for _ in 0..<3 {
-            let anchor = try creation.makeAnchor(name: name, populate: populate)
-            if anchor.lock() { return creation.finish(name: name, anchor: anchor, populate: populate) }
-            unsafe rmdir(anchor.path)
-            name = .new()
+        if let birthplace {
+            return creation.finish(name: birthplace.name, anchor: birthplace.folder, populate: populate)
         }
-        throw Errno(EWOULDBLOCK).doing("locking the cgroup", "\(name)")
+        let (name, anchor) = try creation.makeLockedAnchor(name: name, populate: populate)
+        return creation.finish(name: name, anchor: anchor, populate: populate)
     }
 }
 
@@ -57,7 +77,21 @@ private struct CgroupCreation {
         return hierarchy.legacy.first { $0.controller == .freezer } ?? hierarchy.legacy.first
     }
 
-    func makeAnchor(name: CgroupName, populate: (String) -> Void) throws(SystemError) -> CgroupFolder {
+    func makeLockedAnchor(
+        name: CgroupName, populate: (String) -> Void
+    ) throws(SystemError) -> (name: CgroupName, anchor: CgroupFolder) {
+        var name = name
+        // A collector in another pid namespace may take a folder for abandoned before it is locked: make another.
+        for _ in 0..<3 {
+            let anchor = try makeAnchor(name: name, populate: populate)
+            if anchor.lock() { return (name, anchor) }
+            unsafe rmdir(anchor.path)
+            name = .new()
+        }
+        throw Errno(EWOULDBLOCK).doing("locking the cgroup", "\(name)")
+    }
+
+    private func makeAnchor(name: CgroupName, populate: (String) -> Void) throws(SystemError) -> CgroupFolder {
         guard let root = hierarchy.unified ?? anchorHierarchy?.path else {
             throw Errno(ENOENT).doing("making a cgroup", "", remedy: "mount a cgroup file system")
         }

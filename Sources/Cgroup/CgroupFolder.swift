@@ -6,10 +6,8 @@ final class CgroupFolder: Sendable {
     let controller: CgroupController?
     let path: String
     private let descriptor: FileDescriptor
-    /// v1: the folder's `tasks`, open for writing.
-    let tasks: Int32?
-    /// Owns ``tasks``.
-    private let tasksFile: FileDescriptor?
+    /// v1: the folder's `tasks`.
+    var tasks: String? { controller == nil ? nil : path + "/tasks" }
 
     /// Makes the folder `name` in our folder below `root`.
     /// - Parameter populate: called with the new folder's path; what the kernel does by itself, a test's fake tree
@@ -34,19 +32,6 @@ final class CgroupFolder: Sendable {
         }
         self.controller = controller
         self.path = path
-        if controller == nil {
-            tasks = nil
-            tasksFile = nil
-        } else {
-            do {
-                let file = try FileDescriptor.open("tasks", O_WRONLY, at: opened.number)
-                tasks = file.number
-                tasksFile = consume file
-            } catch {
-                unsafe rmdir(path)
-                throw error.doing("opening", "\(path)/tasks")
-            }
-        }
         descriptor = opened
     }
 

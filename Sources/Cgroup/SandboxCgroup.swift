@@ -39,9 +39,9 @@ public final class SandboxCgroup: Sendable {
     /// The v2 folder, for CLONE_INTO_CGROUP: the child is born in it, without the global lock a move takes.
     public var cloneInto: Int32? { unified?.directory }
 
-    /// The v1 `tasks` files, open for writing. The child writes "0" into each: moving oneself alone takes no global
-    /// lock (kernel/cgroup/cgroup-v1.c, cgroup1_tasks_write), where moving another process by its pid does.
-    public var joins: [Int32] { folders.compactMap(\.tasks) }
+    /// The v1 `tasks` files. The child writes "0" into each: moving oneself alone takes no global lock
+    /// (kernel/cgroup/cgroup-v1.c, cgroup1_tasks_write), where moving another process by its pid does.
+    public var joins: [String] { folders.compactMap(\.tasks) }
 
     /// The folders to remove, in this order, when all processes are gone. The locked one last, so that whoever finds
     /// it finds everything.

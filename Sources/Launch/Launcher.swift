@@ -3,42 +3,30 @@ import LinuxSystem
 public import Plan
 import Seccomp
 
-/// Where the sandbox is born.
-public struct CgroupEntrance: Sendable {
-    /// A cgroup v2 directory for CLONE_INTO_CGROUP.
-    public var directory: Int32?
-    /// v1 `tasks` files, open for writing; the child writes itself into each.
-    public var tasks: [Int32]
-
-    public init(directory: Int32? = nil, tasks: [Int32] = []) {
-        self.directory = directory
-        self.tasks = tasks
-    }
-}
-
 /// Turns a plan into a running sandbox. Nothing the agent could run exists before every defence is on.
 public enum Launcher {
-    /// Clones the sandbox's first process, which makes namespaces and the file systems every sandbox has, and then waits
-    /// for its plan. It has copies of the descriptors that are open now, so whatever ``launch(_:from:image:fanotify:reasoning:)``
-    /// hands it must be.
+    /// Clones the sandbox's first process, which makes the file systems every sandbox has, and then waits for what the
+    /// profile says. It has copies of the descriptors that are open now, so whatever
+    /// ``launch(_:from:image:fanotify:reasoning:)`` hands it must be.
+    /// - Parameter cgroup: a cgroup v2 directory to be born in.
     public static func begin(
-        _ ground: Groundwork, cgroup: CgroupEntrance, guardian: Guardian
+        _ foundation: Foundation, cgroup: Int32?, guardian: Guardian
     ) throws(LaunchFailure) -> SandboxedProcess {
         let sockets = try MessageSockets()
-        let first = GroundSteps(ground: ground)
+        let first = FoundationSteps(foundation: foundation)
         var steps = StepList()
-        first.write(cgroupTasks: cgroup.tasks, to: &steps)
+        first.write(to: &steps)
         let stack: Stack
         do { stack = try Stack(size: 128 << 10) } catch { throw LaunchFailure(error.doing("making the child's stack")) }
         let setup = UnsafeMutablePointer<mis_setup>.allocate(capacity: 1)
         unsafe setup.initialize(to: mis_setup())
-        unsafe setup.pointee.first = steps.list()
         unsafe setup.pointee.descriptor_socket = sockets.theirs.number
+        unsafe _ = mis_give(setup, steps.list())
         do throws(Errno) {
             let (pid, pidfd) = try unsafe guardian.clone(
-                setup, flags: first.cloneFlags, cgroup: cgroup.directory ?? -1, on: stack)
+                setup, flags: first.cloneFlags, cgroup: cgroup ?? -1, on: stack)
             return unsafe SandboxedProcess(
-                pid: pid, ground: ground, process: FileDescriptor(owning: pidfd), messages: sockets.takeOurs(),
+                pid: pid, foundation: foundation, process: FileDescriptor(owning: pidfd), messages: sockets.takeOurs(),
                 status: sockets.theirs.number, setup: setup, steps: steps, stack: stack)
         } catch {
             unsafe setup.deallocate()
@@ -46,9 +34,24 @@ public enum Launcher {
         }
     }
 
+    /// Gives the sandbox what the profile says; it goes on to its other namespaces, and then waits for its plan.
+    /// - Parameters:
+    ///   - ground: on the foundation the sandbox was begun on.
+    ///   - cgroupTasks: v1 `tasks` files; the child writes itself into each.
+    public static func lay(
+        _ ground: Groundwork, cgroupTasks: [String], for sandbox: SandboxedProcess
+    ) throws(LaunchFailure) {
+        guard ground.foundation == sandbox.foundation else {
+            throw LaunchFailure(Errno(EINVAL).doing("giving a sandbox the ground", "of another"))
+        }
+        var steps = StepList()
+        GroundSteps(ground: ground).write(cgroupTasks: cgroupTasks, to: &steps)
+        sandbox.goOn(steps, ground: ground)
+    }
+
     /// Gives the sandbox its plan. It goes as far as it can without the supervisor: see ``SandboxedProcess/open()``.
     /// - Parameters:
-    ///   - plan: of the groundwork the sandbox was begun with.
+    ///   - plan: of the ground that was laid for the sandbox.
     ///   - image: the sandbox's init, from ``InitImage/open()``.
     ///   - fanotify: the permission group, where opens are asked about; marked by the child before the agent runs.
     ///   - reasoning: the writing end the agent gets as `MIS_REASONING_FD`.
@@ -74,7 +77,7 @@ public enum Launcher {
         let execution = unsafe execution(
             plan, image: image, status: sandbox.status, reasoning: reasoning, arena: steps.arena)
         unsafe ConfinementSteps(plan: plan).write(umask: mask, execution: execution, filter: filter, to: &steps)
-        sandbox.goOn(steps)
+        sandbox.goOn(steps, ground: plan.groundwork)
     }
 
     private static func execution(
@@ -100,12 +103,13 @@ public enum Launcher {
 /// One user namespace for each owner that idmapped mounts show as the agent.
 private final class IdmapTable {
     /// Where the child keeps them.
-    private(set) var slots: [OwnerMap: Int32] = [:]
+    private(set) var slots: [(owner: OwnerMap, slot: Int32)] = []
     private var namespaces: [Int32] = []
     private var holders: [Int32] = []
 
     init(_ plan: SandboxPlan) throws(LaunchFailure) {
-        for map in Set(plan.mounts.compactMap(\.idmap)) {
+        for mount in plan.mounts {
+            guard let map = mount.idmap, !slots.contains(where: { $0.owner == map }) else { continue }
             let slot = Slot.firstIdmap + Int32(namespaces.count)
             guard slot < Int32(mis_slot_count) else {
                 throw LaunchFailure(
@@ -116,7 +120,7 @@ private final class IdmapTable {
             var holder: Int32 = 0
             namespaces.append(try OwnerMapping.open(map, identity: plan.identity, holder: &holder).release())
             holders.append(holder)
-            slots[map] = slot
+            slots.append((map, slot))
         }
     }
 

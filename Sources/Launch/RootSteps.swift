@@ -9,7 +9,7 @@ import Plan
 /// resolve; pivot_root comes last. Targets are opened below that tmpfs without following symlinks.
 struct RootSteps {
     private let plan: SandboxPlan
-    private let idmaps: [OwnerMap: Int32]
+    private let idmaps: [(owner: OwnerMap, slot: Int32)]
     private let fanotify: Int32?
     private let privileged: Bool
     private var made: Set<String> = ["/", "/dev", "/proc"]
@@ -17,7 +17,7 @@ struct RootSteps {
     /// - Parameters:
     ///   - idmaps: for each owner whose files are shown as the agent's, the slot of a user namespace that says so.
     ///   - fanotify: the group that is asked about opens, in tier fanotify.
-    init(plan: SandboxPlan, idmaps: [OwnerMap: Int32], fanotify: Int32?) {
+    init(plan: SandboxPlan, idmaps: [(owner: OwnerMap, slot: Int32)], fanotify: Int32?) {
         self.plan = plan
         self.idmaps = idmaps
         self.fanotify = fanotify
@@ -112,7 +112,7 @@ struct RootSteps {
                 mis_step_bind, deed: "binding",
                 object: source == mount.target ? source : "\(source) at \(mount.target)",
                 at: .slot(.root), path: path, sourcePath: source, attributes: attributes,
-                idmap: mount.idmap.flatMap { idmaps[$0] } ?? -1, identity: identity,
+                idmap: idmaps.first { $0.owner == mount.idmap }?.slot ?? -1, identity: identity,
                 flags: recursive ? mis_flag_recursive.rawValue : 0)
         case .tmpfs(let size, let mode, let owned):
             var options = [("mode", String(mode, radix: 8))]

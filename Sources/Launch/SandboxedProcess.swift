@@ -1,6 +1,6 @@
 import CLaunch
 public import LinuxSystem
-public import Plan
+import Plan
 public import Seccomp
 
 /// A sandbox that has been cloned: its pid 1, and what it says.
@@ -28,8 +28,10 @@ public import Seccomp
     /// Host pid of the sandbox's pid 1.
     public let pid: Int32
     public let process: FileDescriptor
-    /// What it was begun with.
-    public let ground: Groundwork
+    /// What it was begun on.
+    let foundation: Foundation
+    /// What the profile added; nil before that was given.
+    private(set) var ground: Groundwork?
     /// The child's own descriptor of the socket behind `messages`.
     let status: Int32
     private let messages: FileDescriptor
@@ -37,15 +39,15 @@ public import Seccomp
     private var steps: [StepList]
     private var deeds: [(deed: String, object: String)]
     private var stack: Stack?
-    /// The rest of the steps, as the child reads them.
-    private var rest: mis_step_list?
+    /// The last of the steps, as the child reads them: the plan's.
+    private var last: mis_step_list?
 
     init(
-        pid: Int32, ground: Groundwork, process: consuming FileDescriptor, messages: consuming FileDescriptor,
+        pid: Int32, foundation: Foundation, process: consuming FileDescriptor, messages: consuming FileDescriptor,
         status: Int32, setup: UnsafeMutablePointer<mis_setup>, steps: StepList, stack: Stack
     ) {
         self.pid = pid
-        self.ground = ground
+        self.foundation = foundation
         self.process = process
         self.messages = messages
         self.status = status
@@ -110,19 +112,20 @@ public import Seccomp
         }
     }
 
-    /// Gives the child the rest of its steps.
-    func goOn(_ more: StepList) {
+    /// Gives the child its next steps: those of the profile's ground, then the plan's.
+    func goOn(_ more: StepList, ground: Groundwork) {
+        self.ground = ground
         deeds += more.deeds
         steps.append(more)
         let list = unsafe more.list()
-        unsafe rest = list
-        unsafe mis_go_on(setup, list)
+        unsafe last = list
+        unsafe _ = mis_give(setup, list)
     }
 
     /// Gives the child another system-call filter than its plan's, with as much of a listener. Only before ``open()``: it
     /// reads this step after that.
     public func use(_ filter: SeccompFilter) throws(LaunchFailure) {
-        guard let list = unsafe rest, let first = unsafe list.steps, let arena = steps.last?.arena else {
+        guard let list = unsafe last, let first = unsafe list.steps, let arena = steps.last?.arena else {
             throw LaunchFailure(Errno(EINVAL).doing("changing the system-call filter of", "a sandbox without a plan"))
         }
         for place in unsafe 0..<list.count {
@@ -134,11 +137,11 @@ public import Seccomp
     }
 
     /// Lets the child start the agent: the record, the watches and whoever answers the kernel are in place.
-    public func open() { unsafe mis_set_gate(setup, Int32(mis_gate_open)) }
+    public func open() { unsafe mis_open_gate(setup) }
 
     /// Has the child end before anything of the agent runs.
     public func abandon() {
-        unsafe mis_set_gate(setup, Int32(mis_gate_abandoned))
+        unsafe mis_abandon(setup)
         send(signal: SIGKILL)
         reap()
     }
@@ -160,7 +163,7 @@ public import Seccomp
     /// Sends a signal to pid 1, which forwards it to the agent; SIGKILL ends the whole pid namespace.
     public func send(signal: Int32) { _ = clinux_pidfd_send_signal(process.number, signal) }
 
-    /// Takes pid 1's wait status off the kernel. Call once its pidfd is readable.
+    /// Takes pid 1's wait status off the kernel, which frees what is left of it. Call once its pidfd is readable.
     public func reap() {
         var code: Int32 = 0
         var status: Int32 = 0

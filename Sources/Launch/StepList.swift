@@ -17,6 +17,9 @@ enum Slot: Int32 {
     case listener
     case fresh
     case mountNamespace
+    /// The first mask of a file and of a folder of /proc.
+    case fileMask
+    case folderMask
 
     /// From here on: user namespaces for idmapped mounts, one for each owner.
     static let firstIdmap: Int32 = 16
@@ -138,8 +141,8 @@ enum SentDescriptor: UInt32 {
         _ type: String, options: [(String, String)], attributes: UInt64, slot: Slot, object: String
     ) {
         // key NUL value NUL ...; the last NUL is the string's own.
-        var text = options.map { "\($0.0)\0\($0.1)" }.joined(separator: "\0")
-        if !options.isEmpty { text += "\0" }
+        var text = ""
+        for (key, value) in options { text += "\(key)\0\(value)\0" }
         add(
             mis_step_new_file_system, deed: "making a \(type) for", object: object, path: type, slot: slot, text: text,
             attributes: attributes)

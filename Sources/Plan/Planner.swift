@@ -14,7 +14,7 @@ public enum Planner {
         errors += missingArguments(profile: profile, host: host)
         let capabilities = capabilitySet(profile.process.capabilities, machine: machine, errors: &errors)
 
-        let identity = chooseIdentity(request)
+        let identity = chooseIdentity(request.caller, launcher: request.launcher)
         var tree = MountPlanner(
             rules: profile.filesystem.rules, request: request, identity: identity, tier: tier, host: host)
         tree.plan(tmpfsSize: profile.limits.tmpSize.map { resolve($0, machine) })
@@ -111,8 +111,7 @@ public enum Planner {
         }
     }
 
-    static func chooseIdentity(_ request: LaunchRequest) -> AgentIdentity {
-        let caller = request.caller
+    static func chooseIdentity(_ caller: Invoker, launcher: Int32) -> AgentIdentity {
         if !caller.isPrivileged {
             // uid 0 of a user namespace (a rootless container) is an ordinary user: uid 0 outside, never inside.
             return AgentIdentity(
@@ -125,7 +124,7 @@ public enum Planner {
                 kind: .account, hostUser: account.user, hostGroup: account.group, insideUser: account.user,
                 insideGroup: account.group, name: account.name, home: account.home)
         }
-        let host = subordinateBase + UInt32(truncatingIfNeeded: request.launcher) % subordinateCount
+        let host = subordinateBase + UInt32(truncatingIfNeeded: launcher) % subordinateCount
         return AgentIdentity(
             kind: .subordinate, hostUser: host, hostGroup: host, insideUser: 1000, insideGroup: 1000, name: "agent",
             home: caller.home)

@@ -262,7 +262,6 @@ public final class Supervisor {
     private func finish(_ process: SandboxedProcess) -> SandboxOutcome {
         // What pid 1 said last may still be in the socket.
         serveMessages(process)
-        process.reap()
         relay?.drain()
         relay?.end()
         terminal?.restore()

@@ -4,8 +4,8 @@ public import Record
 
 /// The thread the supervisor runs on.
 ///
-/// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor between
-/// ``init(_:serving:recorder:)`` and the end of ``join()``.
+/// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor any more, and its
+/// outcome only when the recorder has been asked to stop.
 @safe public final class SupervisorThread {
     private final class Passenger {
         let supervisor: Supervisor
@@ -23,7 +23,8 @@ public import Record
     private var thread = pthread_t()
     private let passenger: Unmanaged<Passenger>
 
-    /// Starts it. When the sandbox is gone the recorder is asked to stop, so that its thread can come here to join.
+    /// Starts it. When the sandbox is gone the recorder is asked to stop, so that its thread can come here for the
+    /// outcome. Pid 1's remains are cleared away while the record is ended.
     public init(
         _ supervisor: Supervisor, serving process: SandboxedProcess, recorder: SessionRecorder
     ) throws(Errno) {
@@ -35,6 +36,7 @@ public import Record
                 let passenger = unsafe Unmanaged<Passenger>.fromOpaque(context).takeUnretainedValue()
                 passenger.outcome = passenger.supervisor.run(passenger.process)
                 passenger.recorder.requestStop()
+                passenger.process.reap()
                 return nil
             }, passenger.toOpaque())
         if code != 0 {
@@ -43,10 +45,10 @@ public import Record
         }
     }
 
+    /// What came of it, once the recorder has been asked to stop.
+    public var outcome: SandboxOutcome? { unsafe passenger.takeUnretainedValue().outcome }
+
     /// Waits for the end. The supervisor itself is kept until the process ends: closing its notification groups takes
     /// the kernel milliseconds, which the guardian spends after the launcher is gone.
-    public func join() -> SandboxOutcome? {
-        _ = pthread_join(thread, nil)
-        return unsafe passenger.takeUnretainedValue().outcome
-    }
+    public func join() { _ = pthread_join(thread, nil) }
 }

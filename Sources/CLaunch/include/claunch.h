@@ -14,21 +14,27 @@ struct mis_step_list {
     size_t count;
 };
 
+enum { mis_list_count = 3 };
+
 struct mis_setup {
-    struct mis_step_list first, second;
+    struct mis_step_list lists[mis_list_count];
+    int32_t given; /* how many of them the child may read, or abandoned (a futex); at the end of each it waits for the
+                      next */
+    int32_t gate;  /* mis_step_wait waits for it to be open, or abandoned, in the same way */
     int32_t descriptor_socket; /* where mis_step_send sends and mis_step_receive receives */
-    int32_t more;              /* mis_step_more waits for it to become non-zero (a futex) */
-    int32_t gate;              /* mis_step_wait waits for it in the same way */
     struct mis_setup_report report;
 };
 
-enum { mis_gate_closed = 0, mis_gate_open = 1, mis_gate_abandoned = 2 };
+enum { mis_gate_closed = 0, mis_gate_open = 1, mis_gate_abandoned = -1 };
 
-/* Gives the child its second list, for which it waits at mis_step_more. */
-void mis_go_on(struct mis_setup *_Nonnull setup, struct mis_step_list second);
+/* Gives the child its next list, before it is cloned or later. Returns 0 when it has them all. */
+int mis_give(struct mis_setup *_Nonnull setup, struct mis_step_list list);
 
-/* Lets the child go on from mis_step_wait; or, when abandoned, end at the next place where it waits. */
-void mis_set_gate(struct mis_setup *_Nonnull setup, int32_t state);
+/* Lets the child go on from mis_step_wait. */
+void mis_open_gate(struct mis_setup *_Nonnull setup);
+
+/* Has the child end at the next place where it waits. */
+void mis_abandon(struct mis_setup *_Nonnull setup);
 
 /* Makes a process that only waits, in a new user namespace, so that its map can be written and the namespace be
  * opened. Ended with SIGKILL through the pidfd. Returns the pid, or -errno. */

@@ -3,8 +3,8 @@
  *
  * The launcher decides everything and writes it down here; the child only obeys, in order, with raw system calls,
  * and stops at the first failure. Nothing is allocated, looked up or decided in the child. All pointers refer to
- * memory the launcher keeps until the child has executed the init. The steps come as two lists: what every sandbox
- * begins with, and, while the child is at that, what the plan adds.
+ * memory the launcher keeps until the child has executed the init. The steps come as three lists: what every sandbox
+ * begins with; while the child is at that, what the profile adds; and then, what the plan adds.
  */
 #ifndef MIS_STEPS_H
 #define MIS_STEPS_H
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 enum mis_step_kind {
-    mis_step_join_cgroup = 1,       /* fd: a v1 `tasks` file; moves this task alone */
+    mis_step_join_cgroup = 1,       /* path: a v1 `tasks` file; moves this task alone */
     mis_step_unshare = 2,           /* number: CLONE_NEW* */
     mis_step_die_with_parent = 3,   /* SIGKILL when the launcher's thread ends */
     mis_step_write_file = 4,        /* place/path: an existing file; text: written in one call */
@@ -54,8 +54,8 @@ enum mis_step_kind {
     mis_step_wait = 39,              /* until the launcher has everything else in place */
     mis_step_open = 40,              /* place/path -> slot, O_PATH */
     mis_step_execute = 41,           /* the init; data: struct mis_execution */
-    mis_step_more = 42,              /* waits for the second list, and goes on with it */
-    mis_step_open_namespace = 43,    /* path, a link in a procfs -> slot */
+    mis_step_open_namespace = 42,    /* path, a link in a procfs -> slot */
+    mis_step_cover = 43,             /* like bind; the first mount -> slot, and the later ones are clones of that */
 };
 
 enum mis_step_flags {
@@ -102,7 +102,7 @@ struct mis_execution {
 
 /* Written by the child, read by the launcher; shared memory, because the child is made with CLONE_VM. */
 struct mis_setup_report {
-    int32_t step;  /* index of the step that failed, counted over both lists, or -1 */
+    int32_t step;  /* index of the step that failed, counted over all lists, or -1 */
     int32_t error; /* its errno */
     int32_t call;  /* the system call inside the step that failed */
 };

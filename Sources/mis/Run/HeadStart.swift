@@ -5,23 +5,30 @@ import Plan
 import Profile
 import Supervise
 
-/// What a run makes before its plan is known: the guardian, the cgroup with its limits, and the sandbox's first process,
-/// which is at its namespaces while the launcher looks at the host and plans.
+/// What a run makes before its plan is known: the guardian, the cgroup, and the sandbox's first process, which is at its
+/// mounts while the launcher reads the profile, and at its namespaces while the launcher looks at the host and plans.
 ///
-/// Nothing of it depends on what planning finds out, and nothing of the agent's is in it. When the plan is refused, or
-/// anything else fails, it all goes again: ``abandon()``.
+/// Nothing of it depends on what planning finds out, and nothing of the agent's is in it. When the profile or the plan is
+/// refused, or anything else fails, it all goes again: ``abandon()``.
 final class HeadStart {
     let guardian: Guardian
-    let cgroup: SandboxCgroup?
+    /// With its limits, once the ground is laid; nil where none can be made.
+    private(set) var cgroup: SandboxCgroup?
     /// Limits that do not hold on this machine.
-    let unenforced: [String]
-    /// The sandbox's init, until the first process has it.
-    private(set) var image: FileDescriptor?
+    private(set) var unenforced: [String] = []
     /// What the tier needs. Tier bpf's is made when the plan is known.
     private(set) var tier: TierHandles
-    let reasoning: ReasoningPipe?
-    private let ground: Groundwork
+    private let foundation: Foundation
+    private let cgroups: CgroupHierarchy?
+    private let name = CgroupName.new()
+    /// The v2 folder, until it is the cgroup's.
+    private var birthplace: CgroupBirthplace?
+    /// The sandbox's init, until the first process has it.
+    private var image: FileDescriptor?
+    private let reasoning: ReasoningPipe
+    private var ground: Groundwork?
     private var first: First?
+    private var isAbandoned = false
 
     /// The first process, and its own descriptors' numbers.
     private struct First {
@@ -30,38 +37,54 @@ final class HeadStart {
         var reasoning: Int32?
     }
 
-    /// - Parameter reasoning: whether the agent gets a descriptor for its reasoning.
-    init(_ ground: Groundwork, tier: Tier, reasoning: Bool, cgroups: CgroupHierarchy?) throws(SetupProblem) {
-        self.ground = ground
-        let name = CgroupName.new()
-        let made: (cgroup: SandboxCgroup?, unenforced: [String])
+    init(_ foundation: Foundation, tier: Tier, cgroups: CgroupHierarchy?) throws(SetupProblem) {
+        self.foundation = foundation
+        self.cgroups = cgroups
         do throws(LaunchFailure) { guardian = try Guardian() } catch { throw SetupProblem(error.error) }
-        // Before they are made: whoever kills us in between leaves nothing.
-        guardian.watch(cgroups: cgroups?.places(of: name) ?? [])
-        made = try Self.makeCgroup(ground.limits, name, cgroups)
-        cgroup = made.cgroup
-        unenforced = made.unenforced
-        guardian.watch(killFile: cgroup?.killFile)
         do {
             image = try InitImage.open()
             self.tier = TierHandles(permissions: tier == .fanotify ? try PermissionGroup() : nil, kernel: nil)
-            self.reasoning = reasoning ? try ReasoningPipe() : nil
+            reasoning = try ReasoningPipe()
         } catch {
-            Self.remove(made.cgroup)
             throw Self.problem(error)
+        }
+        // Before they are made: whoever kills us in between leaves nothing.
+        guardian.watch(cgroups: cgroups?.places(of: name) ?? [])
+        if let cgroups {
+            do {
+                birthplace = try CgroupBirthplace(name: name, in: cgroups)
+            } catch {
+                // It is tried once more with the limits, and told then.
+            }
         }
     }
 
-    /// Clones the first process. It waits for its plan once it has made what every sandbox has.
+    /// Clones the first process. It waits for the ground once it has made what every sandbox has.
     func begin() throws(SetupProblem) {
         guard let image = image.take() else { throw SetupProblem("the sandbox was begun before") }
         do throws(LaunchFailure) {
             let process = try Launcher.begin(
-                ground, cgroup: CgroupEntrance(directory: cgroup?.cloneInto, tasks: cgroup?.joins ?? []),
-                guardian: guardian)
-            first = First(process: process, image: image.number, reasoning: reasoning?.writer)
+                foundation, cgroup: birthplace?.directory ?? cgroup?.cloneInto, guardian: guardian)
+            first = First(process: process, image: image.number, reasoning: reasoning.writer)
             // It has copies; the reasoning ends when the agent's side is closed.
-            reasoning?.closeWriter()
+            reasoning.closeWriter()
+        } catch {
+            throw Self.problem(error)
+        }
+    }
+
+    /// Sets the limits, and gives the first process what the profile says, if there is one already.
+    func lay(_ ground: Groundwork) throws(SetupProblem) {
+        self.ground = ground
+        (cgroup, unenforced) = try makeCgroup(ground.limits)
+        birthplace = nil
+        guardian.watch(killFile: cgroup?.killFile)
+        if let first { try lay(ground, for: first.process) }
+    }
+
+    private func lay(_ ground: Groundwork, for process: SandboxedProcess) throws(SetupProblem) {
+        do throws(LaunchFailure) {
+            try Launcher.lay(ground, cgroupTasks: cgroup?.joins ?? [], for: process)
         } catch {
             throw Self.problem(error)
         }
@@ -73,16 +96,22 @@ final class HeadStart {
         if first == nil {
             if plan.tier == .bpf { try register(plan, arbiter) }
             try begin()
+            if let ground, let first { try lay(ground, for: first.process) }
         }
         guard let first else { throw SetupProblem("the sandbox has not been begun") }
         do throws(LaunchFailure) {
             try Launcher.launch(
                 plan, from: first.process, image: first.image, fanotify: tier.permissions?.descriptor,
-                reasoning: first.reasoning)
+                reasoning: plan.streams.reasoning ? first.reasoning : nil)
         } catch {
             throw Self.problem(error)
         }
         return first.process
+    }
+
+    /// The reading end of the agent's reasoning, once, if the plan gives the agent the other.
+    func takeReasoning(_ plan: SandboxPlan) -> FileDescriptor? {
+        plan.streams.reasoning ? reasoning.takeReader() : nil
     }
 
     /// Tier bpf: the sandbox is in the kernel's tables before anything of it exists.
@@ -101,9 +130,12 @@ final class HeadStart {
 
     /// Takes everything back; the guardian ends with this process.
     func abandon() {
+        if isAbandoned { return }
+        isAbandoned = true
         first?.process.abandon()
         tier.kernel?.end()
         Self.remove(cgroup)
+        do { try birthplace?.remove() } catch { Messages.say("\(error)") }
     }
 
     static func remove(_ cgroup: SandboxCgroup?) {
@@ -111,17 +143,17 @@ final class HeadStart {
         do { try cgroup.remove() } catch { Messages.say("\(error)") }
     }
 
-    private static func makeCgroup(
-        _ limits: PlannedLimits, _ name: CgroupName, _ hierarchy: CgroupHierarchy?
+    private func makeCgroup(
+        _ limits: PlannedLimits
     ) throws(SetupProblem) -> (cgroup: SandboxCgroup?, unenforced: [String]) {
         let limits = CgroupLimits(
             memory: limits.memory, memoryHigh: limits.memoryHigh, cpuPercent: limits.cpuPercent,
             cpuWeight: limits.cpuWeight, processes: limits.pids, ioWeight: limits.ioWeight)
-        guard let hierarchy else {
+        guard let cgroups else {
             return (nil, limits.unenforced(because: "no cgroup can be made here").map(\.description))
         }
         do {
-            let cgroup = try SandboxCgroup.create(name: name, limits: limits, in: hierarchy)
+            let cgroup = try SandboxCgroup.create(name: name, limits: limits, in: cgroups, birthplace: birthplace)
             return (cgroup, cgroup.unenforced.map(\.description))
         } catch {
             guard [EACCES, EPERM, EROFS].contains(error.errno.code) else { throw SetupProblem(error) }

@@ -25,11 +25,36 @@ struct RunSetup {
     init(options: RunArguments, session: String) throws(Refusal) {
         var mistakes: [String] = []
         let caller = Self.caller(user: nil, &mistakes)
+        support = KernelSupport.probe()
+        var machine = Machine(support)
+        arbiter = options.dryRun ? nil : Self.openArbiter(&machine, cgroups: support.cgroup.hierarchy?.unified)
+        let tier = machine.tiers.max() ?? .landlock
+        // The sandbox's first process makes its mounts while the profile is read, and its namespaces while the host is
+        // looked at and the rest planned.
+        let begun = options.dryRun ? nil : Self.begin(caller, tier: tier, cgroups: support.cgroup.hierarchy)
+        let laid: Result<HeadStart, SetupProblem>?
+        do throws(Refusal) {
+            let (profile, request) = try Self.read(options, session: session, caller, &mistakes)
+            let ground = Planner.groundwork(profile: profile, request: request, machine: machine)
+            laid = ground.flatMap { ground in begun?.flatMap { Self.lay(ground, $0) } }
+            plan = try Self.decide(profile, request, machine, tier: tier)
+            state = try Self.stateFolder(options, request.caller, request.currentFolder)
+        } catch {
+            try? begun?.get().abandon()
+            throw error
+        }
+        headStart = laid
+    }
+
+    /// The profile with the command line applied to it, and the request.
+    private static func read(
+        _ options: RunArguments, session: String, _ caller: Invoker, _ mistakes: inout [String]
+    ) throws(Refusal) -> (Profile, LaunchRequest) {
         let current = (try? readLink("/proc/self/cwd")) ?? "/"
         if options.workspace == "" {
             mistakes.append("--workspace \"\": an empty path; name a folder, or leave it out")
         }
-        let workspace = Self.canonical(options.workspace ?? current, current)
+        let workspace = canonical(options.workspace ?? current, current)
         let home = caller.account?.home ?? caller.home
         let variables = Variables(
             workspace: workspace, home: home, uid: caller.account?.user ?? caller.user,
@@ -45,7 +70,7 @@ struct RunSetup {
         var request = LaunchRequest(
             command: options.command, workspace: workspace, currentFolder: current, caller: caller, session: session)
         if let user = profile.process.user { request.caller = Self.caller(user: user, &mistakes) }
-        Self.apply(
+        apply(
             options, variables: variables, to: &profile, request: &request, current: current, mistakes: &mistakes)
         request.environment = Environment.all().map { EnvironmentVariable($0.name, $0.value) }
         request.terminals = (0...2).map { isatty($0) == 1 }
@@ -54,25 +79,7 @@ struct RunSetup {
         request.sharesNetwork = profile.network.mode == .host
         if options.profile.contains("/") { request.profileFile = Paths.normal(options.profile, base: current) }
         if !mistakes.isEmpty { throw Refusal(sentences: mistakes) }
-
-        let support = KernelSupport.probe()
-        var machine = Machine(support)
-        arbiter = options.dryRun ? nil : Self.openArbiter(&machine, cgroups: support.cgroup.hierarchy?.unified)
-        // While the sandbox's first process makes its namespaces, the host is looked at and the rest planned.
-        let tier = machine.tiers.max() ?? .landlock
-        let ground = options.dryRun ? nil : Planner.groundwork(profile: profile, request: request, machine: machine)
-        let headStart = ground.map {
-            Self.begin($0, tier: tier, reasoning: profile.streams.reasoning, cgroups: support.cgroup.hierarchy)
-        }
-        self.support = support
-        do throws(Refusal) {
-            plan = try Self.decide(profile, request, machine, tier: tier)
-            state = try Self.stateFolder(options, request.caller, current)
-        } catch {
-            try? headStart?.get().abandon()
-            throw error
-        }
-        self.headStart = headStart
+        return (profile, request)
     }
 
     /// The kernel's programs, where this machine says it takes them. When it does not after all, a lower tier is in force
@@ -93,13 +100,26 @@ struct RunSetup {
     }
 
     private static func begin(
-        _ ground: Groundwork, tier: Tier, reasoning: Bool, cgroups: CgroupHierarchy?
+        _ caller: Invoker, tier: Tier, cgroups: CgroupHierarchy?
     ) -> Result<HeadStart, SetupProblem> {
         Result { () throws(SetupProblem) in
-            let begun = try HeadStart(ground, tier: tier, reasoning: reasoning, cgroups: cgroups)
+            let foundation = Planner.foundation(caller: caller, launcher: getpid())
+            let begun = try HeadStart(foundation, tier: tier, cgroups: cgroups)
             do throws(SetupProblem) {
                 // In tier bpf the kernel has to know the sandbox first.
                 if tier < .bpf { try begun.begin() }
+            } catch {
+                begun.abandon()
+                throw error
+            }
+            return begun
+        }
+    }
+
+    private static func lay(_ ground: Groundwork, _ begun: HeadStart) -> Result<HeadStart, SetupProblem> {
+        Result { () throws(SetupProblem) in
+            do throws(SetupProblem) {
+                try begun.lay(ground)
             } catch {
                 begun.abandon()
                 throw error

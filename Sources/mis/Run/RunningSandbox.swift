@@ -57,7 +57,7 @@ final class RunningSandbox {
     /// Serves the record until the sandbox is gone.
     func finish() throws(SetupProblem) -> SandboxOutcome {
         recorder.run()
-        guard var outcome = thread.join() else { throw SetupProblem("the supervisor ended without a result") }
+        guard var outcome = thread.outcome else { throw SetupProblem("the supervisor ended without a result") }
         HeadStart.remove(cgroup)
         guardian.disarm()
         recorder.append(.outcome, .alert) { writer in
@@ -68,6 +68,7 @@ final class RunningSandbox {
             writer.member("duration_ms", outcome.durationMilliseconds)
         }
         outcome.lostEvents += recorder.finish().lost
+        thread.join()
         return outcome
     }
 
@@ -117,7 +118,7 @@ final class RunningSandbox {
         do {
             return try Supervisor(
                 plan: plan, cgroup: begun.cgroup, guardian: begun.guardian, recorder: recorder, alarm: alarm,
-                signals: signals, tier: begun.tier, reasoning: begun.reasoning?.takeReader(),
+                signals: signals, tier: begun.tier, reasoning: begun.takeReasoning(plan),
                 policy: policy.map { PolicySource(folder: $0) })
         } catch {
             throw SetupProblem(error)
