@@ -13,9 +13,15 @@ let tests: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 
 let strictC: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-gnu", "-std=gnu2x"])]
 
+/// A release that needs nothing of the machine it runs on. Programs without this are linked with the distribution's
+/// libraries (`--static-swift-stdlib`: but for Swift's own).
+let staticRelease: [LinkerSetting] = [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
+
 let package = Package(
     name: "mis",
-    products: [.executable(name: "mis", targets: ["mis"])],
+    products: [
+        .executable(name: "mis", targets: ["mis"]), .executable(name: "mis-feed", targets: ["mis-feed"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
@@ -28,6 +34,11 @@ let package = Package(
             name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+
+        .systemLibrary(
+            name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(
+            name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
 
         // Where Swift meets the kernel.
         .target(name: "CLinux", cSettings: strictC),
@@ -90,9 +101,23 @@ let package = Package(
             dependencies: [
                 "Profile", "KernelSupport", "Plan", "HostView", "Cgroup", "Launch", "Enforce", "Supervise", "Record",
                 "JSONText", "LinuxSystem", "ThreatPolicy", "PolicyFiles", "PolicyDatabase", "Seccomp",
+                "Feed",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict, linkerSettings: staticRelease),
+
+        // Delivery of the policy, a program of its own: mis carries no network code. Feed is what both know: options,
+        // the inbox, the status file.
+        .target(
+            name: "Feed",
+            dependencies: [
+                "PolicyFiles", "ThreatPolicy", "JSONText", "LinuxSystem",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+        .target(name: "CFeed", dependencies: ["CCurl", "CSeccomp"], cSettings: strictC),
+        .executableTarget(
+            name: "mis-feed", dependencies: ["Feed", "CFeed", "CCurl", "CMosquitto"], swiftSettings: strict),
 
         // The kernel arbiter, tier bpf: BPF LSM programs (bpf/) and what loads and feeds them. A command of its own drives
         // it for the tests in virtual machines (Tests/Kernel).
@@ -105,7 +130,7 @@ let package = Package(
         .target(name: "Arbiter", dependencies: ["CBpf", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(
             name: "arbiter-exercise", dependencies: ["Arbiter", "CBpf", "CPolicyKey", "LinuxSystem"],
-            swiftSettings: strict),
+            swiftSettings: strict, linkerSettings: staticRelease),
 
         // Tests; what needs root or a sandbox is in Tests/Integration.
         .testTarget(name: "ProfileTests", dependencies: ["Profile", "TOMLKit"], swiftSettings: tests),
@@ -128,6 +153,10 @@ let package = Package(
             dependencies: ["ThreatPolicy", "PolicyFiles", "PolicyDatabase", "CPolicyKey", "CSQLite"],
             exclude: ["vectors/make_vectors.py"],
             resources: [.embedInCode("vectors/policy_keys.tsv")], swiftSettings: tests),
+
+        .testTarget(
+            name: "FeedTests", dependencies: ["Feed", "PolicyFiles", "ThreatPolicy", "LinuxSystem"],
+            swiftSettings: tests),
 
         // Build-time tools.
         .plugin(name: "CompileBpf", capability: .buildTool()),

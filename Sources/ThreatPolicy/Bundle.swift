@@ -41,7 +41,7 @@ public final class Bundle: Sendable {
         self.bytes = bytes
     }
 
-    private static func checkSignature(
+    static func checkSignature(
         _ bytes: PolicyBytes, _ trusted: Set<PolicySignature.PublicKey>
     ) throws(BundleError) {
         let signerBytes = bytes.bytes(BundleHeader.signerOffset..<BundleHeader.signedSize)

@@ -16,7 +16,8 @@ struct PolicyCommand: ParsableCommand {
         subcommands: [
             PolicyBuild.self, PolicyInspect.self, PolicySign.self, PolicyVerify.self, PolicyKeygen.self,
             PolicyTest.self, PolicyPush.self, PolicyStatus.self, PolicyRollback.self, PolicyLog.self,
-            PolicyDiff.self, PolicySimulate.self, PolicyDatabaseCommand.self,
+            PolicyDiff.self, PolicySimulate.self, PolicyDatabaseCommand.self, PolicySubscribe.self,
+            PolicyPublish.self,
         ])
 }
 

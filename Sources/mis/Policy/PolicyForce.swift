@@ -65,6 +65,7 @@ struct PolicyStatus: ParsableCommand {
             writer.object { writer in
                 writer.member("folder", folder.path)
                 for kind in BundleKind.allCases { write(kind, active, folder, &writer) }
+                FeedReport.write(folder, to: &writer)
                 writer.member("whitelist", whitelist.version)
                 writer.member("whitelist_entries", whitelist.entries.count)
                 writer.array("refused") { writer in
@@ -98,6 +99,7 @@ struct PolicyStatus: ParsableCommand {
         let expired = whitelist.entries.count { $0.expires <= now }
         PolicyTools.print(
             "whitelist  \(whitelist.entries.count) entries\(expired > 0 ? ", \(expired) of them expired" : "")")
+        for line in FeedReport.lines(folder) { PolicyTools.print(line) }
         for refused in active.refused {
             PolicyTools.print(
                 TerminalText.escaped("refused    \(UTCTime.text(refused.time)) \(refused.name): \(refused.reason)"))

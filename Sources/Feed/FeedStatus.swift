@@ -1,0 +1,119 @@
+public import JSONText
+
+/// How the delivery goes: the feed writes it, `mis policy status` shows it.
+public struct FeedStatus: Equatable, Sendable {
+    /// One web address or broker.
+    public struct Source: Equatable, Sendable {
+        /// Its URL.
+        public var name: String
+        /// `waiting`, `pulling`, `connecting`, `connected` or `failing`.
+        public var state = "waiting"
+        /// Seconds since 1970: when it last answered as it should.
+        public var lastContact: Int64?
+        /// When it last brought something new.
+        public var lastNew: Int64?
+        /// Highest serials it brought.
+        public var base: UInt64?
+        public var hotfix: UInt64?
+        /// Bundles that were new, known already, refused.
+        public var delivered: UInt64 = 0
+        public var known: UInt64 = 0
+        public var refused: UInt64 = 0
+        /// Contacts that failed: ever, and since the last good one.
+        public var failures: UInt64 = 0
+        public var failuresInARow: UInt64 = 0
+        /// The last failure or refusal, in words.
+        public var lastFailure: String?
+        public var lastFailureTime: Int64?
+        public var validators = Validators()
+        /// What the validators stand for: kind's label and serial.
+        public var validated: String?
+
+        public init(name: String) { self.name = name }
+    }
+
+    public var sources: [Source] = []
+    /// Seconds since 1970.
+    public var started: Int64 = 0
+    public var updated: Int64 = 0
+    /// Bundles that are good and could not be written yet.
+    public var waitingForRoom = 0
+    /// What the process gave up: `landlock`, `network`, `scopes`, `seccomp`, `capabilities`.
+    public var confined: [String] = []
+
+    /// Bytes; a larger file is not read.
+    static let largest = 1 << 20
+    static let mostSources = 64
+
+    public init() {}
+
+    public var text: [UInt8] {
+        var writer = JSONWriter(pretty: true)
+        write(to: &writer)
+        return writer.bytes + [10]
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("started", started)
+            writer.member("updated", updated)
+            writer.member("waiting_for_room", waitingForRoom)
+            writer.array("confined") { writer in for word in confined { writer.string(word) } }
+            writer.array("sources") { writer in
+                for source in sources { Self.write(source, &writer) }
+            }
+        }
+    }
+
+    private static func write(_ source: Source, _ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("source", source.name)
+            writer.member("state", source.state)
+            writer.member("last_contact", source.lastContact)
+            writer.member("last_new", source.lastNew)
+            writer.member("base", source.base)
+            writer.member("hotfix", source.hotfix)
+            writer.member("delivered", source.delivered)
+            writer.member("known", source.known)
+            writer.member("refused", source.refused)
+            writer.member("failures", source.failures)
+            writer.member("failures_in_a_row", source.failuresInARow)
+            writer.member("last_failure", source.lastFailure)
+            writer.member("last_failure_time", source.lastFailureTime)
+            writer.member("etag", source.validators.entityTag)
+            writer.member("last_modified", source.validators.lastModified)
+            writer.member("validated", source.validated)
+        }
+    }
+
+    /// `nil`: it is no status; then the feed begins a new one.
+    public init?(_ text: [UInt8]) {
+        guard let value = try? JSONReader.read(text, limits: .init(depth: 8, bytes: Self.largest)),
+            value.object != nil
+        else { return nil }
+        started = value["started"]?.int64 ?? 0
+        updated = value["updated"]?.int64 ?? 0
+        waitingForRoom = value["waiting_for_room"]?.int64.flatMap { Int(exactly: $0) } ?? 0
+        confined = (value["confined"]?.array ?? []).compactMap(\.string)
+        for entry in (value["sources"]?.array ?? []).prefix(Self.mostSources) {
+            guard let name = entry["source"]?.string else { continue }
+            var source = Source(name: name)
+            source.state = entry["state"]?.string ?? source.state
+            source.lastContact = entry["last_contact"]?.int64
+            source.lastNew = entry["last_new"]?.int64
+            source.base = entry["base"]?.uint64
+            source.hotfix = entry["hotfix"]?.uint64
+            source.delivered = entry["delivered"]?.uint64 ?? 0
+            source.known = entry["known"]?.uint64 ?? 0
+            source.refused = entry["refused"]?.uint64 ?? 0
+            source.failures = entry["failures"]?.uint64 ?? 0
+            source.failuresInARow = entry["failures_in_a_row"]?.uint64 ?? 0
+            source.lastFailure = entry["last_failure"]?.string
+            source.lastFailureTime = entry["last_failure_time"]?.int64
+            source.validators = Validators(
+                entityTag: entry["etag"]?.string, lastModified: entry["last_modified"]?.string)
+            source.validated = entry["validated"]?.string
+            sources.append(source)
+        }
+    }
+}
