@@ -142,7 +142,7 @@ extension CgroupHierarchy {
             return .none(reason: "this process has no place in the cgroup v2 tree", fix: fix)
         }
         // `/../..` is what a process outside its cgroup namespace's root sees: no folder to walk.
-        guard own.first == "/", !own.contains("/..") else {
+        guard own.hasPrefix("/"), !own.split(separator: "/").contains("..") else {
             return .none(reason: "this process's cgroup \(own) is outside its cgroup namespace", fix: fix)
         }
         var highest: String?

@@ -1,13 +1,14 @@
 import LinuxSystem
 
-/// The names in folders that were asked about more than once, so that what is not there costs no system call.
+/// The names in folders that are asked about often, so that what is not there costs no system call.
 ///
 /// Most of what a profile lists does not exist, and stands in a few folders: a hundred names in home and workspace. Only
 /// "not there" is answered from names, and only where that is certain: on file systems whose folders tell all their names
 /// (an automounter's do not), for plain ASCII, and whatever a folder without regard to case may call the same.
 public struct FolderNames {
     private enum Knowledge {
-        case askedOnce
+        /// How often it was asked about. A folder that is there is worth reading for many names only.
+        case asked(Int)
         /// Lowercase, each between two zeros; a folder that is not there has none.
         case names([UInt8])
         case unusable
@@ -16,7 +17,7 @@ public struct FolderNames {
     private var folders: [(path: String, knowledge: Knowledge)] = []
 
     /// Bytes of folder entries that are read at most: a larger folder is asked name by name.
-    private static let limit = 16384
+    private static let limit = 8192
 
     public init() {}
 
@@ -29,17 +30,22 @@ public struct FolderNames {
 
     private mutating func names(in folder: String) -> [UInt8]? {
         for index in folders.indices.reversed() where folders[index].path == folder {
-            if case .askedOnce = folders[index].knowledge { folders[index].knowledge = read(folder) }
+            if case .asked(let times) = folders[index].knowledge {
+                folders[index].knowledge = times == 1 || times == Self.many ? read(folder, times) : .asked(times + 1)
+            }
             if case .names(let names) = folders[index].knowledge { return names }
             return nil
         }
-        folders.append((folder, .askedOnce))
+        folders.append((folder, .asked(1)))
         return nil
     }
 
-    private mutating func read(_ folder: String) -> Knowledge {
+    private static let many = 6
+
+    private func read(_ folder: String, _ times: Int) -> Knowledge {
         do throws(Errno) {
             let file = try FileDescriptor.openWithoutSymlinks(folder, O_RDONLY | O_DIRECTORY)
+            if times < Self.many { return .asked(times + 1) }
             guard Self.tellsAllNames(file.number) else { return .unusable }
             return try Self.names(in: file.number).map { .names($0) } ?? .unusable
         } catch {

@@ -7,6 +7,9 @@ private final class Asked {
     private var names = FolderNames()
 
     func areWithout(_ path: String) -> Bool { names.areWithout(path) }
+
+    /// As often as it takes for a folder that is there to be read.
+    func askOften(in folder: String) { for _ in 0..<8 { _ = names.areWithout(folder + "/never") } }
 }
 
 /// "Not there" may be said only of what is not there: a denied name that was taken for absent would not be masked.
@@ -28,14 +31,17 @@ private final class Asked {
         let place = try folder([".env", ".netrc", "notes"])
         defer { try? remove(place) }
         let names = Asked()
-        for name in [".env", ".netrc", "notes", ".env"] { #expect(!names.areWithout(place + "/" + name)) }
+        for name in [".env", ".netrc", "notes", ".env", ".netrc", "notes", ".env", ".netrc", "notes"] {
+            #expect(!names.areWithout(place + "/" + name))
+        }
     }
 
-    @Test func theSecondQuestionIsAnsweredFromTheNames() throws {
+    @Test func whatIsAskedOftenIsAnsweredFromTheNames() throws {
         let place = try folder(["notes"])
         defer { try? remove(place) }
         let names = Asked()
-        #expect(!names.areWithout(place + "/.env"), "one question alone is not worth reading the folder")
+        #expect(!names.areWithout(place + "/.env"), "a question alone is not worth reading the folder")
+        names.askOften(in: place)
         #expect(names.areWithout(place + "/.env"))
         #expect(names.areWithout(place + "/note"))
         #expect(names.areWithout(place + "/notes2"))
@@ -46,7 +52,7 @@ private final class Asked {
         let place = try folder([".ENV"])
         defer { try? remove(place) }
         let names = Asked()
-        _ = names.areWithout(place + "/x")
+        names.askOften(in: place)
         #expect(!names.areWithout(place + "/.env"))
         #expect(names.areWithout(place + "/x"))
     }
@@ -56,10 +62,10 @@ private final class Asked {
         let place = try folder(["T\u{e9}l\u{e9}chargements"])
         defer { try? remove(place) }
         let names = Asked()
-        for _ in 0..<3 { #expect(!names.areWithout(place + "/.env")) }
+        for _ in 0..<9 { #expect(!names.areWithout(place + "/.env")) }
         let plain = try folder(["notes"])
         defer { try? remove(plain) }
-        for _ in 0..<3 { #expect(!names.areWithout(plain + "/\u{212a}eys")) }
+        for _ in 0..<9 { #expect(!names.areWithout(plain + "/\u{212a}eys")) }
     }
 
     @Test func nothingIsInAFolderThatIsNotThere() throws {
@@ -77,7 +83,7 @@ private final class Asked {
         defer { try? remove(place) }
         let names = Asked()
         for folder in [place + "/link", place + "/file", "/proc/self"] {
-            for _ in 0..<3 { #expect(!names.areWithout(folder + "/absent")) }
+            for _ in 0..<9 { #expect(!names.areWithout(folder + "/absent")) }
         }
     }
 
@@ -85,6 +91,6 @@ private final class Asked {
         let place = try folder((0..<2000).map { "a-file-of-many-\($0)" })
         defer { try? remove(place) }
         let names = Asked()
-        for _ in 0..<3 { #expect(!names.areWithout(place + "/absent")) }
+        for _ in 0..<9 { #expect(!names.areWithout(place + "/absent")) }
     }
 }
