@@ -5,7 +5,7 @@ import ThreatPolicy
 struct WaitingOpen {
     var event: Int32
     var thread: Int32
-    var isExecution: Bool
+    var operation: StaticString
     var path: [UInt8]
 }
 
@@ -43,7 +43,7 @@ extension FanotifyArbiter {
             return mayEnd ? .excused : .nothing
         case .later:
             let waits = WaitingOpen(
-                event: events.event, thread: events.thread, isExecution: isExecution,
+                event: events.event, thread: events.thread, operation: operation,
                 path: events.withPath { [UInt8](copying: $0) })
             waiting[look.content, default: []].append(waits)
             waitingCount += 1
@@ -56,7 +56,9 @@ extension FanotifyArbiter {
     ) -> PolicyJudge.Denial? {
         var operations: [PolicyOperation] = []
         if isExecution || look.isELF { operations.append(.execute) }
-        if !isExecution {
+        if isRead {
+            operations.append(.read)
+        } else if !isExecution {
             // Reading or writing is in the registers of the thread that waits.
             switch events.intent() {
             case clinux_intent_read, clinux_intent_execute: operations.append(.read)
@@ -67,6 +69,45 @@ extension FanotifyArbiter {
         // See decide(_:_:): the kernel adds this to the path of what was unlinked.
         guard let length = path.lengthBeforeDeletedSuffix else { return nil }
         return judge.judge(path: path.extracting(first: length), events.identity, operations, now: now)
+    }
+
+    // MARK: What is open already
+
+    /// A read of something that is open: the profile has allowed that, so only the policy is asked. Each read is
+    /// asked about. An ignore mark would spare that, and could not be taken back at once: the kernel goes by it, flushed or
+    /// not, as long as any group's question about the same inode waits for its answer, and with a hundred sandboxes one
+    /// always does.
+    func answerRead() {
+        var isAllowed = true
+        var denial: PolicyJudge.Denial?
+        if !events.isDescribed {
+            isAllowed = false
+        } else if let judge {
+            switch judgeByPolicy(judge) {
+            case .nothing, .excused: break
+            case .later: return
+            case .denied(let found): (isAllowed, denial) = (false, found)
+            case .undecidable: isAllowed = false
+            }
+        }
+        if let error = events.answer(allow: isAllowed), error.code != ENOENT {
+            gate.enforcementLost("a permission event could not be answered: \(error)")
+        }
+        if isAllowed {
+            counts.allow += 1
+        } else {
+            counts.deny += 1
+            events.withPath { path in
+                if let denial, let judge {
+                    report(denial, judge, "read", [UInt8](copying: path), thread: events.thread)
+                } else {
+                    gate.report(
+                        Violation(
+                            operation: "read", object: [UInt8](copying: path), rule: .undecidable, layer: .fanotify))
+                }
+            }
+        }
+        close(events.event)
     }
 
     /// To be polled for input; `nil` without a policy.
@@ -99,7 +140,7 @@ extension FanotifyArbiter {
             return
         }
         counts.deny += 1
-        let operation: StaticString = open.isExecution ? "execute" : "open"
+        let operation = open.operation
         if let denial, let judge {
             report(denial, judge, operation, open.path, thread: open.thread)
         } else {

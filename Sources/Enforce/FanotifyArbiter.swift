@@ -25,6 +25,8 @@ public import LinuxSystem
 /// - FAN_MARK_IGNORED_SURV_MODIFY is not given for files, so writing to the file clears the mark. (A write through a
 ///   shared mapping outside does not.)
 /// - The mark is evictable: it pins no inode in memory, and goes with it.
+/// - A new threat policy flushes the marks. The kernel still goes by a flushed mark while some group's question about the
+///   same inode waits for its answer: so an allow can outlive the policy it was given under by that long, on settled places.
 ///
 /// ## What must not be possible inside
 /// Marks belong to a mount. A new mount namespace (`unshare(CLONE_NEWNS)`, which `nested = true` lifts) holds copies of
@@ -142,6 +144,10 @@ public final class FanotifyArbiter {
             gate.enforcementLost("the kernel lost permission events")
             return
         }
+        if isRead {
+            answerRead()
+            return
+        }
         var answer = decide()
         var policyDenial: PolicyJudge.Denial?
         if let judge, case .allow(_, let isTraced) = answer {
@@ -178,6 +184,9 @@ public final class FanotifyArbiter {
     }
 
     var isExecution: Bool { events.mask & UInt64(FAN_OPEN_EXEC_PERM) != 0 }
+    /// Only where the marks ask for reads: where a new policy is to count for what is open.
+    var isRead: Bool { events.mask & UInt64(FAN_ACCESS_PERM) != 0 }
+    var operation: StaticString { isExecution ? "execute" : isRead ? "read" : "open" }
     var kind: mode_t { events.kind }
 
     private func decide() -> Answer {

@@ -189,12 +189,15 @@ struct RootSteps {
 
     private func marks(_ steps: inout StepList) {
         guard let fanotify else { return }
+        // Since 6.18 the kernel settles at an open whether reads will be asked about: the mark has to be there from the start.
+        let asksAboutReads = plan.tier == .fanotify && plan.policy.revoke
+        let mask = FanotifyMarks.mask | (asksAboutReads ? UInt64(FAN_ACCESS_PERM) : 0)
         for mount in plan.mounts where mount.marked {
             for sub in [""] + mount.subMounts.map({ "/" + $0 }) {
                 steps.add(
                     mis_step_mark, deed: "watching opens on", object: mount.target + sub, at: .slot(.root),
                     path: relative(mount.target + sub), descriptor: fanotify, number: FanotifyMarks.flags,
-                    value: FanotifyMarks.mask)
+                    value: mask)
             }
         }
     }

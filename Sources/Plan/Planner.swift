@@ -37,7 +37,11 @@ public enum Planner {
         }
         if profile.policy.revoke, tier < .bpf {
             unenforced.append(
-                "[policy] revoke = true: a new threat policy takes nothing away that is open already (needs tier bpf)")
+                tier == .fanotify
+                    ? "[policy] revoke = true: writing to what is open already, and code that is mapped, goes on under a new "
+                        + "threat policy (needs tier bpf)"
+                    : "[policy] revoke = true: a new threat policy takes nothing away that is open already (needs tier bpf)"
+            )
         }
         if !errors.isEmpty { throw PlanErrors(errors) }
 
