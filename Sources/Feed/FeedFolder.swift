@@ -22,6 +22,8 @@ public struct FeedFolder: Sendable {
     public func lock() throws(SystemError) -> FileDescriptor? {
         do throws(Errno) {
             let file = try FileDescriptor.open(path + "/lock", O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            // `mis policy status` holds it for a moment when it looks whether somebody else does.
+            for _ in 0..<20 where flock(file.number, LOCK_EX | LOCK_NB) != 0 { usleep(25_000) }
             try kernel { flock(file.number, LOCK_EX | LOCK_NB) }
             return file
         } catch {

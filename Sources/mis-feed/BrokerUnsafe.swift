@@ -62,7 +62,8 @@ import ThreatPolicy
     }
 
     var wantsToWrite: Bool {
-        // While TLS shakes hands a packet is always waiting, and the socket always writable: then the clock drives it.
+        // While TLS shakes hands a packet is always waiting, and the socket always writable; libmosquitto 2.0.11 knows
+        // that, newer ones do not: then the clock drives it.
         if case .connecting = state, isReachable, settings.address.usesTLS { return false }
         return unsafe mosquitto_want_write(handle)
     }
