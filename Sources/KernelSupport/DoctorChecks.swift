@@ -198,9 +198,10 @@ struct DoctorChecks {
     /// How many sandboxes can run side by side: each watches names and files, and a user has only so many watchers.
     private var atOnce: DoctorCheck {
         let groups = support.bestTier == .fanotify ? Watchers.fanotifyGroups : 0
+        let queues = support.bestTier == .bpf ? Watchers.inotifyInBPF : Watchers.inotifyInstances
         let limits = [
             ("fs.fanotify.max_user_groups", detail.fanotifyGroups, groups),
-            ("fs.inotify.max_user_instances", detail.inotifyInstances, Watchers.inotifyInstances),
+            ("fs.inotify.max_user_instances", detail.inotifyInstances, queues),
         ].compactMap { name, limit, each in limit.flatMap { each > 0 ? (name: name, limit: $0, each: each) : nil } }
         guard let room = limits.map({ $0.limit / $0.each }).min() else {
             return DoctorCheck("sandboxes-at-once", ok: true, "no limit but memory and processes")
@@ -214,11 +215,12 @@ struct DoctorChecks {
                 + "; a file in /etc/sysctl.d keeps it")
     }
 
-    /// What a sandbox of the profiles at hand takes: permission events and names in folders and on file systems in tier
-    /// fanotify; the home folder's files and the policy folder in every tier.
+    /// What a sandbox of the profiles at hand takes: permission events and names on file systems in tier fanotify;
+    /// protected names below tier bpf; the policy folder in every tier.
     private enum Watchers {
         static let fanotifyGroups = 3
         static let inotifyInstances = 2
+        static let inotifyInBPF = 1
         static let wanted = 200
     }
 

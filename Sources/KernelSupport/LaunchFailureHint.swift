@@ -156,10 +156,11 @@ public struct LaunchFailureHint: Sendable, Equatable, CustomStringConvertible {
         case (.procMount, EPERM), (.procMount, EBUSY):
             let failure = UserNamespaceFailure(stage: .proc, errno: errno, detail: MachineDetail())
             return hint(failure.sentence, failure.fix)
-        case (.idmappedMount, EINVAL):
+        case (.idmappedMount, EINVAL),
+            (.mount, EINVAL) where support.caller.isRoot:
             return hint(
-                "the file system of the workspace takes no idmapped mounts (NFS, FUSE, overlay before Linux 5.19), or "
-                    + "is one already",
+                "the file system of the workspace takes no idmapped mounts (NFS, FUSE, overlay before Linux 5.19, "
+                    + "tmpfs before 6.3), or one mounted below it does not, or it is one already",
                 "put the workspace on ext4, xfs, btrfs or tmpfs, or run mis through sudo as the workspace's owner")
         case (.idmappedMount, EPERM):
             return hint(

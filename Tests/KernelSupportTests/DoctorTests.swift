@@ -176,8 +176,10 @@ import Testing
         // Tier bpf has no groups.
         #expect(try check("sandboxes-at-once", .complete).ok)
         let queues = KernelSupport.complete.withDetail { $0.inotifyInstances = 128 }
-        #expect(try check("sandboxes-at-once", queues).detail.hasPrefix("64 of one user fit"))
-        #expect(try check("sandboxes-at-once", queues).fix?.contains("fs.inotify.max_user_instances=800") == true)
+        #expect(try check("sandboxes-at-once", queues).detail.hasPrefix("128 of one user fit"))
+        #expect(try check("sandboxes-at-once", queues).fix?.contains("fs.inotify.max_user_instances=400") == true)
+        let user = KernelSupport.ordinary.withDetail { $0.inotifyInstances = 128 }
+        #expect(try check("sandboxes-at-once", user).detail.hasPrefix("64 of one user fit"))
         let unknown = KernelSupport.complete.withDetail { ($0.fanotifyGroups, $0.inotifyInstances) = (nil, nil) }
         #expect(try check("sandboxes-at-once", unknown).ok)
     }

@@ -10,6 +10,11 @@ import Testing
         LaunchFailureHint.cause(of: deed, errno: errno, support: support)
     }
 
+    @Test func rootIsToldOfFileSystemsThatTakeNoMap() throws {
+        #expect(try #require(hint(.mount, EINVAL, .complete)).cause.contains("tmpfs before 6.3"))
+        #expect(try #require(hint(.mount, EINVAL, .ordinary)).cause.contains("locked below it"))
+    }
+
     @Test func knownCausesAreNamedWithTheirRemedy() throws {
         let ubuntu = KernelSupport.ordinary.withDetail { $0.appArmorRestrictsUserNamespaces = 1 }
         for deed: LaunchFailureHint.Deed in [.clone, .userNamespace, .idMap, .mount] {
