@@ -3,6 +3,7 @@ import Enforce
 import LinuxSystem
 import Plan
 import Profile
+import ThreatPolicy
 
 /// Turns what the kernel's programs tell into violations and lines of the record.
 final class KernelEvents {
@@ -79,35 +80,5 @@ final class KernelEvents {
             return RuleReference(text: "a socket of the host is reached only where a rule names it")
         default: return RuleReference(text: "not for a sandbox")
         }
-    }
-}
-
-/// Addresses as people write them.
-enum AddressText {
-    /// - Parameter address: 16 bytes, IPv4 as ::ffff:a.b.c.d.
-    static func describe(_ address: [UInt8], port: UInt16) -> String {
-        guard address.count == 16 else { return "port \(port)" }
-        if address.starts(with: [UInt8](repeating: 0, count: 10) + [0xff, 0xff]) {
-            return address[12...].map(String.init).joined(separator: ".") + ":\(port)"
-        }
-        return "[\(sixteenBytes(address))]:\(port)"
-    }
-
-    /// RFC 5952: the longest run of zero groups, of at least two, becomes "::".
-    private static func sixteenBytes(_ address: [UInt8]) -> String {
-        let groups = stride(from: 0, to: 16, by: 2).map { UInt16(address[$0]) << 8 | UInt16(address[$0 + 1]) }
-        var best = 0..<0
-        var start = 0
-        while start < groups.count {
-            var end = start
-            while end < groups.count, groups[end] == 0 { end += 1 }
-            if end - start > max(best.count, 1) { best = start..<end }
-            start = max(end, start + 1)
-        }
-        func text(_ groups: ArraySlice<UInt16>) -> String {
-            groups.map { String($0, radix: 16) }.joined(separator: ":")
-        }
-        if best.isEmpty { return text(groups[...]) }
-        return text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
     }
 }

@@ -1,5 +1,5 @@
-/// Address ranges as people write them: `[PROTOCOL/]ADDRESS[/PREFIX][:PORT]`, IPv6 in brackets.
-enum AddressText {
+/// Addresses as people write them, and ranges: `[PROTOCOL/]ADDRESS[/PREFIX][:PORT]`, IPv6 in brackets and by RFC 5952.
+public enum AddressText {
     static func parse(_ text: String) throws(KeyTextError) -> AddressRange {
         let mistake = KeyTextError(
             "\"\(text)\" is no address: write [tcp/]192.0.2.0/24[:443] or [udp/][2001:db8::]/32[:53]")
@@ -95,15 +95,42 @@ enum AddressText {
             case 132: "sctp/"
             default: "\(address.protocolNumber)/"
             }
-        if address.high == 0, address.low >> 32 == 0xFFFF, range.prefix >= 96 {
-            text += (0..<4).map { "\(address.low >> UInt64(24 - $0 * 8) & 0xFF)" }.joined(separator: ".")
-            text += "/\(range.prefix - 96)"
-        } else {
-            let groups = [address.high, address.low].flatMap { word in
-                (0..<4).map { String(word >> UInt64(48 - $0 * 16) & 0xFFFF, radix: 16) }
-            }
-            text += "[\(groups.joined(separator: ":"))]/\(range.prefix)"
-        }
+        let isVersion4 = isVersion4(address.high, address.low) && range.prefix >= 96
+        text += isVersion4 ? version4(address.low) : "[\(version6(address.high, address.low))]"
+        text += "/\(isVersion4 ? range.prefix - 96 : range.prefix)"
         return address.port == 0 ? text : text + ":\(address.port)"
+    }
+
+    /// `192.0.2.1:443`, `[2001:db8::1]:443`.
+    /// - Parameter address: 16 bytes, IPv4 as ::ffff:a.b.c.d.
+    public static func describe(_ address: [UInt8], port: UInt16) -> String {
+        guard address.count == 16 else { return "port \(port)" }
+        func word(_ part: ArraySlice<UInt8>) -> UInt64 { part.reduce(0) { $0 << 8 | UInt64($1) } }
+        let (high, low) = (word(address[..<8]), word(address[8...]))
+        return (isVersion4(high, low) ? version4(low) : "[\(version6(high, low))]") + ":\(port)"
+    }
+
+    private static func isVersion4(_ high: UInt64, _ low: UInt64) -> Bool { high == 0 && low >> 32 == 0xFFFF }
+
+    private static func version4(_ low: UInt64) -> String {
+        (0..<4).map { "\(low >> UInt64(24 - $0 * 8) & 0xFF)" }.joined(separator: ".")
+    }
+
+    /// RFC 5952: the longest run of zero groups, of at least two, becomes "::".
+    private static func version6(_ high: UInt64, _ low: UInt64) -> String {
+        let groups = [high, low].flatMap { word in (0..<4).map { word >> UInt64(48 - $0 * 16) & 0xFFFF } }
+        var best = 0..<0
+        var start = 0
+        while start < groups.count {
+            var end = start
+            while end < groups.count, groups[end] == 0 { end += 1 }
+            if end - start > max(best.count, 1) { best = start..<end }
+            start = max(end, start + 1)
+        }
+        func text(_ groups: ArraySlice<UInt64>) -> String {
+            groups.map { String($0, radix: 16) }.joined(separator: ":")
+        }
+        if best.isEmpty { return text(groups[...]) }
+        return text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
     }
 }

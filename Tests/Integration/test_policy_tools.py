@@ -93,7 +93,7 @@ def test_every_format_gives_keys(tools: Tools) -> None:
         ("write", "name:evil.so"), ("execute", "name:a,b"), ("connect", "address:tcp/10.0.0.0/8:25"),
         ("call", "call:101"), ("call", "ioctl:84"), ("execute", f"digest:{digest}"), ("execute", f"digest:{other}"),
         ("execute", f"digest:{'ab' * 32}"), ("connect", "address:192.0.2.1/32"), ("bind", "address:192.0.2.1/32"),
-        ("connect", "address:[2001:db8:0:0:0:0:0:1]/128"), ("bind", "address:[2001:db8:0:0:0:0:0:1]/128"),
+        ("connect", "address:[2001:db8::1]/128"), ("bind", "address:[2001:db8::1]/128"),
     }  # fmt: skip
     assert found["execute", "path:/usr/bin/nc"]["cvss"] == "9.8"
     assert found["execute", "name:a,b"]["reason"] == 'say "x"'
