@@ -318,9 +318,15 @@ class Feed:
         return process.wait(timeout=20)
 
     def close(self) -> None:
+        # Told and not killed: its worker is reaped by it, and not left to the machine's init.
         for process in self.running:
-            process.kill()
-            process.wait()
+            process.terminate()
+        for process in self.running:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         for close in self.closing:
             close()
 
