@@ -11,46 +11,62 @@
 
 // Where the telling of a path is.
 struct telling {
-    struct arbiter_event *event;
-    u64 dentry;
-    u64 mount;
-    u64 root;
-    u32 at;
+    struct place at;
+    u64 text;
+    u16 end;
+    u8 parts;
+    u8 whole;
 };
 
-static long tell_part(u32 step, struct telling *path) {
-    struct dentry *dentry = (struct dentry *)path->dentry, *parent = 0;
-    const unsigned char *text = 0;
+// One up. 0: a part to be told; 1: past a mount; 2: that was the last.
+__noinline int next_part(struct telling *path) {
+    if (!path)
+        return 2;
+    u64 here = path->at.dentry, parent = 0;
+    struct dentry *dentry = (struct dentry *)here;
     READ(parent, dentry->d_parent);
-    if (path->dentry == path->root || parent == dentry) {
-        if (path->dentry == path->root && leave_mount(&path->dentry, &path->mount, &path->root))
-            return 0;
-        path->event->path_cut = 0;
-        return 1;
+    if (here == path->at.root || parent == here) {
+        if (here == path->at.root && leave_mount(&path->at))
+            return 1;
+        path->whole = 1;
+        return 2;
     }
-    READ(text, dentry->d_name.name);
-    u32 at = path->at;
+    READ(path->text, dentry->d_name.name);
+    path->at.dentry = parent;
+    return 0;
+}
+
+struct teller {
+    struct arbiter_event *event;
+    struct telling path;
+};
+
+static long tell_part(u32 step, struct teller *teller) {
+    struct telling *path = &teller->path;
+    int next = next_part(path);
+    if (next)
+        return loop_answer(next & 2);
+    u32 at = path->end;
     if (at > ARBITER_PATH_BYTES - ARBITER_PATH_PART_BYTES)
         return 1;
-    long taken = bpf_probe_read_kernel_str(path->event->path + at, ARBITER_PATH_PART_BYTES, text);
+    long taken = bpf_probe_read_kernel_str(teller->event->path + at, ARBITER_PATH_PART_BYTES, (void *)path->text);
     if (taken <= 0)
         return 1;
-    path->at = at + (taken & (2 * ARBITER_PATH_PART_BYTES - 1));
-    path->event->path_parts++;
-    path->dentry = (u64)parent;
+    path->end = at + taken;
+    path->parts++;
     return 0;
 }
 
 // The last parts of the path, leaf first: read with bounded steps from the dentry, whatever the hook; bpf_d_path would
-// need a path the verifier trusts and is refused in most hooks. bpf_loop, because every program has its own copy of
-// this to be verified.
+// need a path the verifier trusts and is refused in most hooks.
 static __always_inline void describe_path(struct arbiter_event *event, u64 address, u64 mount) {
-    struct telling path = {.event = event, .dentry = address, .mount = mount};
-    event->path_parts = 0;
-    event->path_cut = 1;
+    struct teller teller = {.event = event, .path = {.at = {.dentry = address, .mount = mount}}};
+    struct vfsmount *seen = (struct vfsmount *)mount;
     if (mount)
-        READ(path.root, ((struct vfsmount *)mount)->mnt_root);
-    bpf_loop(ARBITER_PATH_STEPS, tell_part, &path, 0);
+        READ(teller.path.at.root, seen->mnt_root);
+    bpf_loop(ARBITER_PATH_STEPS, tell_part, &teller, 0);
+    event->path_parts = teller.path.parts;
+    event->path_cut = !teller.path.whole;
 }
 
 __noinline int report(struct question *asked, u32 verdict) {

@@ -46,8 +46,11 @@ static __always_inline void remember(struct verdicts *known, u64 place, u32 slot
 
 // An open file, judged on the inode that was really opened. Warm: one look into the inode's own storage. A verdict is
 // remembered only for a file with one name, and only when the walk that made it stayed inside one mount.
-static __always_inline int judge_file(struct file *file, u64 address, u32 wanted, u32 operation, u32 lifetime) {
-    u64 cgroup = caller_cgroup();
+//
+// On the way of every open of the machine, so what only a walk needs is read after the memory was asked. `ctx`: the
+// hook's arguments, the file first.
+static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wanted, u32 operation, u32 lifetime) {
+    u64 cgroup = caller_cgroup_in_rcu();
     if (!cgroup)
         return 0;
     struct inode *inode = file->f_inode;
@@ -56,16 +59,19 @@ static __always_inline int judge_file(struct file *file, u64 address, u32 wanted
     if (!inode || !dentry || !mount)
         return -EACCES;
     // Read before the walk: what is stored under an older generation is never found again.
-    u64 generation = tree.generation;
+    u64 generation = tree.generation, word = 0;
+    struct verdicts *known = 0;
     // The second object of an overlay's file is opened under the overlay's name: its verdict is not its own.
     int keep = !tree.moving && (inode->i_nlink == 1 || S_ISDIR(inode->i_mode)) && dentry->d_inode == inode;
-    // Not the union of both: the verifier reads its first member only.
-    u64 name = (u64)dentry->d_name.hash << 32 | dentry->d_name.len;
-    struct dentry *folder = dentry->d_parent;
-    u64 word = mark(cgroup, generation, distance(folder, inode), folder->d_inode->i_ino, name,
+    if (keep) {
+        // Not the union of both: the verifier reads its first member only.
+        u64 name = (u64)dentry->d_name.hash << 32 | dentry->d_name.len;
+        struct dentry *folder = dentry->d_parent;
+        word = mark(cgroup, generation, distance(folder, inode), folder->d_inode->i_ino, name,
                     distance(mount->mnt_root, inode));
-    struct verdicts *known = bpf_inode_storage_get(&verdict_cache, inode, 0, 0);
-    if (known && keep) {
+        known = bpf_inode_storage_get(&verdict_cache, inode, 0, 0);
+    }
+    if (known) {
         u64 seen = known->word[cgroup & 3];
         if ((seen & ~0xffULL) == word && !(wanted & ~seen) &&
             (int)(known->until[lifetime][cgroup & 3] - (u32)tree.now) > 0) {
@@ -79,6 +85,7 @@ static __always_inline int judge_file(struct file *file, u64 address, u32 wanted
     if (!slot)
         return 0;
     struct question asked = {.slot = slot, .operation = operation, .wanted = wanted};
+    u64 address = ARGUMENT(0);
     bpf_probe_read_kernel(&asked.dentry, sizeof(asked.dentry),
                           (void *)address + __builtin_preserve_field_info(((struct file *)0)->f_path.dentry, 0));
     bpf_probe_read_kernel(&asked.mount, sizeof(asked.mount),
@@ -103,7 +110,7 @@ int BPF_PROG(file_open, struct file *file) {
                      : (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
     // Access mode 3 opens for neither, only for ioctl: as good as reading.
     u32 lifetime = wanted == ARBITER_EXECUTE ? ARBITER_LIFETIME_EXECUTE : ARBITER_LIFETIME_OPEN;
-    return judge_file(file, ARGUMENT(0), wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN, lifetime);
+    return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN, lifetime);
 }
 
 // A descriptor that comes in through a socket (SCM_RIGHTS) or pidfd_getfd gives what opening it would have given.
@@ -111,7 +118,7 @@ SEC("lsm/file_receive")
 int BPF_PROG(file_receive, struct file *file) {
     u32 mode = file->f_mode;
     u32 wanted = (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
-    return judge_file(file, ARGUMENT(0), wanted ? wanted : ARBITER_READ, ARBITER_OP_RECEIVE, ARBITER_LIFETIME_OPEN);
+    return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_RECEIVE, ARBITER_LIFETIME_OPEN);
 }
 
 // Code enters a process by mapping too, not only by execve (C055); and by turning data into code (C056).
@@ -129,7 +136,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long asked_for, unsigned lon
         struct question asked = {.slot = slot, .operation = ARBITER_OP_MAP, .wanted = ARBITER_EXECUTE};
         return judge_deed(&asked, 1);
     }
-    return judge_file(file, address, ARBITER_EXECUTE, ARBITER_OP_MAP, ARBITER_LIFETIME_EXECUTE);
+    return judge_file(ctx, file, ARBITER_EXECUTE, ARBITER_OP_MAP, ARBITER_LIFETIME_EXECUTE);
 }
 
 SEC("lsm/file_mprotect")

@@ -136,33 +136,55 @@ POLICY_INLINE void policy_hash_word(struct policy_hash *h, POLICY_U64 word) {
     h->words++;
 }
 
-// Begins a key: word 0 is taken in. `details` are the kind's own, at most 48 bits.
-POLICY_INLINE void policy_hash_start(struct policy_hash *h, const POLICY_U64 secret[2], POLICY_U32 kind,
-                                     POLICY_U32 operation, POLICY_U64 details) {
+POLICY_INLINE void policy_hash_secret(struct policy_hash *h, const POLICY_U64 secret[2]) {
     h->v0 = secret[0] ^ 0x736f6d6570736575ULL;
     h->v1 = secret[1] ^ 0x646f72616e646f6dULL ^ 0xee;
     h->v2 = secret[0] ^ 0x6c7967656e657261ULL;
     h->v3 = secret[1] ^ 0x7465646279746573ULL;
     h->words = 0;
-    policy_hash_word(h, (POLICY_U64)kind | (POLICY_U64)operation << 8 | details << 16);
+}
+
+// `details` are the kind's own, at most 48 bits.
+POLICY_INLINE POLICY_U64 policy_word_0(POLICY_U32 kind, POLICY_U32 operation, POLICY_U64 details) {
+    return (POLICY_U64)kind | (POLICY_U64)operation << 8 | details << 16;
+}
+
+// Begins a key: word 0 is taken in.
+POLICY_INLINE void policy_hash_start(struct policy_hash *h, const POLICY_U64 secret[2], POLICY_U32 kind,
+                                     POLICY_U32 operation, POLICY_U64 details) {
+    policy_hash_secret(h, secret);
+    policy_hash_word(h, policy_word_0(kind, operation, details));
+}
+
+// SipHash ends with the number of bytes, modulo 256; all of ours are whole words.
+POLICY_INLINE POLICY_U64 policy_last_word(const struct policy_hash *h) {
+    return h->words << 59;
+}
+
+// What SipHash puts in before it gives out the first and the second half.
+#define POLICY_END 0xee
+#define POLICY_MORE 0xdd
+
+POLICY_INLINE void policy_hash_mix(struct policy_hash *h) {
+    policy_round(h);
+    policy_round(h);
+    policy_round(h);
+    policy_round(h);
+}
+
+POLICY_INLINE POLICY_U64 policy_hash_out(const struct policy_hash *h) {
+    return h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
 }
 
 POLICY_INLINE struct policy_key policy_hash_end(struct policy_hash *h) {
     struct policy_key key;
-    // SipHash ends with the number of bytes, modulo 256; all of ours are whole words.
-    policy_hash_word(h, h->words << 59);
-    h->v2 ^= 0xee;
-    policy_round(h);
-    policy_round(h);
-    policy_round(h);
-    policy_round(h);
-    key.low = h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
-    h->v1 ^= 0xdd;
-    policy_round(h);
-    policy_round(h);
-    policy_round(h);
-    policy_round(h);
-    key.high = h->v0 ^ h->v1 ^ h->v2 ^ h->v3;
+    policy_hash_word(h, policy_last_word(h));
+    h->v2 ^= POLICY_END;
+    policy_hash_mix(h);
+    key.low = policy_hash_out(h);
+    h->v1 ^= POLICY_MORE;
+    policy_hash_mix(h);
+    key.high = policy_hash_out(h);
     return key;
 }
 

@@ -64,17 +64,33 @@ static __always_inline void count(u32 slot, enum arbiter_counter which) {
         mine->value[which]++;
 }
 
-// From a mount's root to the place it is mounted on. 0: there is nothing above.
-static __always_inline int leave_mount(u64 *dentry, u64 *mount, u64 *root) {
-    struct mount *here = (void *)*mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+// Newer verifiers want to see that a loop's step returns 0 or 1, so the compiler must not see that it knows.
+static __always_inline long loop_answer(int end) {
+    asm volatile("" : "+r"(end));
+    return end ? 1 : 0;
+}
+
+// Where a walk towards the root is. Kernel addresses as numbers.
+struct place {
+    u64 dentry;
+    u64 mount;
+    u64 root;
+};
+
+// From a mount's root to the place it is mounted on. 0: there is nothing above. A global function, as everything is
+// that loops call: the verifier looks at one once and forgets what it did, so that ways through it do not multiply.
+__noinline int leave_mount(struct place *at) {
+    if (!at)
+        return 0;
+    struct mount *here = (void *)at->mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
     struct mount *above = 0;
     READ(above, here->mnt_parent);
     if (above == here || !above)
         return 0;
-    READ(*dentry, here->mnt_mountpoint);
+    READ(at->dentry, here->mnt_mountpoint);
     struct vfsmount *outer = (void *)above + __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
-    *mount = (u64)outer;
-    READ(*root, outer->mnt_root);
+    at->mount = (u64)outer;
+    READ(at->root, outer->mnt_root);
     return 1;
 }
 

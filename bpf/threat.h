@@ -9,26 +9,20 @@
 #include "maps.h"
 #include "question.h"
 
-// What a key is made of, and where its path is read. Small: it lies on the stack below every hook.
+// What a key is made of. Small: it lies on the stack below every hook.
 struct subject {
-    union {
-        struct policy_hash hash;
-        struct policy_key key;
-    };
+    struct policy_key key;
     u64 details;
     u64 value[4];
     u64 dentry;
     u64 mount;
-    u64 root;
-    u64 text;
-    u32 left;
+    u32 device;
     u16 policy;
     u16 port;
     u8 kind;
     u8 operation;
     u8 words;
     u8 layer;
-    u8 wanted;
     u8 protocol;
 };
 
@@ -39,131 +33,178 @@ __noinline int absorb(struct policy_hash *hash, u64 word) {
     return 0;
 }
 
-__noinline int finish(struct policy_hash *hash) {
-    if (!hash)
+__noinline int begin(struct policy_hash *hash, struct subject *subject, const struct policy_filter *filter) {
+    if (!hash || !subject || !filter)
         return 0;
-    struct policy_key key = policy_hash_end(hash);
-    hash->v0 = key.low;
-    hash->v1 = key.high;
+    policy_hash_secret(hash, filter->secret);
+    return absorb(hash, policy_word_0(subject->kind, subject->operation, subject->details));
+}
+
+__noinline int mix(struct policy_hash *hash) {
+    if (hash)
+        policy_hash_mix(hash);
     return 0;
 }
 
-// Eight bytes of a name, filled up with zeroes.
-static long hash_word(u32 index, struct subject *subject) {
-    u64 word = 0;
-    u32 length = subject->left < 8 ? subject->left : 8;
-    if (bpf_probe_read_kernel(&word, sizeof(word), (void *)subject->text)) {
-        // At the end of a page the bytes behind the name may not be there.
-        word = 0;
-        for (u32 at = 0; at < 8 && at < length; at++) {
-            u8 byte = 0;
-            bpf_probe_read_kernel(&byte, sizeof(byte), (void *)(subject->text + at));
-            word |= (u64)byte << at * 8;
-        }
-    } else if (length < 8) {
-        word &= (1ULL << (length & 7) * 8) - 1;
-    }
-    absorb(&subject->hash, word);
-    subject->left -= length;
-    subject->text += 8;
-    return subject->left == 0;
-}
-
-static __always_inline void hash_part(struct subject *subject, u64 address) {
-    struct dentry *dentry = (struct dentry *)address;
-    const unsigned char *text = 0;
-    subject->left = 0;
-    READ(subject->left, dentry->d_name.len);
-    READ(text, dentry->d_name.name);
-    subject->text = (u64)text;
-    absorb(&subject->hash, subject->left);
-    if (subject->left)
-        bpf_loop(POLICY_NAME_WORDS, hash_word, subject, 0);
-}
-
-// One step up of a path: a part, or from a mount's root to where it is mounted.
-static long hash_step(u32 index, struct subject *subject) {
-    u64 here = subject->dentry;
-    if (here == subject->root && leave_mount(&subject->dentry, &subject->mount, &subject->root))
+__noinline int finish(struct policy_hash *hash, struct policy_key *key) {
+    if (!hash || !key)
         return 0;
-    struct dentry *dentry = (struct dentry *)here, *parent = 0;
-    READ(parent, dentry->d_parent);
-    if (here == subject->root || (u64)parent == here || !parent)
-        return 1;
-    hash_part(subject, here);
-    subject->dentry = (u64)parent;
+    absorb(hash, policy_last_word(hash));
+    hash->v2 ^= POLICY_END;
+    mix(hash);
+    key->low = policy_hash_out(hash);
+    hash->v1 ^= POLICY_MORE;
+    mix(hash);
+    key->high = policy_hash_out(hash);
+    return 0;
+}
+
+// A path or a name on its way into a key.
+struct hashing {
+    struct policy_hash hash;
+    struct place at;
+    // What is left of the current part.
+    u64 text;
+    u32 left;
+    u32 kind;
+};
+
+// Takes in the next word of a path or name: a part's length, or up to eight of its bytes. Between parts it goes one up,
+// or from a mount's root to where that is mounted. One flat loop over the words of all parts.
+static long hash_step(u32 index, struct hashing *path) {
+    u64 word = 0;
+    if (path->left) {
+        // Not a byte more than there is: at the end of a page nothing may follow.
+        u32 length = path->left < 8 ? path->left : 8;
+        bpf_probe_read_kernel(&word, length, (void *)path->text);
+        path->left -= length;
+        path->text += 8;
+    } else {
+        u64 here = path->at.dentry;
+        struct dentry *dentry = (struct dentry *)here;
+        if (path->kind == POLICY_PATH) {
+            if (here == path->at.root && leave_mount(&path->at))
+                return 0;
+            READ(word, dentry->d_parent);
+            if (here == path->at.root || word == here || !word)
+                return 1;
+            path->at.dentry = word;
+        }
+        READ(path->left, dentry->d_name.len);
+        READ(path->text, dentry->d_name.name);
+        word = path->left;
+    }
+    absorb(&path->hash, word);
+    // A name is one part.
+    return !path->left && path->kind == POLICY_NAME;
+}
+
+// Puts a path at its last part. A function of its own for the kernel 6.1: that looks at a loop's step once, with what
+// is known before the first, and leaves out what it then cannot reach. Of what a global function wrote nothing is
+// known.
+__noinline int set_out(struct hashing *path, struct subject *subject) {
+    if (!path || !subject)
+        return 0;
+    struct vfsmount *seen = (struct vfsmount *)subject->mount;
+    path->kind = subject->kind;
+    path->left = 0;
+    path->text = 0;
+    path->at = (struct place){.dentry = subject->dentry, .mount = subject->mount};
+    if (seen)
+        READ(path->at.root, seen->mnt_root);
     return 0;
 }
 
 // The subject's key under one filter's secret. Word 0 is hashed with the rest, so kinds and operations never meet.
-static __noinline int make_key(struct subject *subject, const struct policy_filter *filter) {
+__noinline int make_key(struct subject *subject, const struct policy_filter *filter) {
     if (!subject || !filter)
         return 0;
-    policy_hash_start(&subject->hash, filter->secret, subject->kind, subject->operation, subject->details);
-    if (subject->kind == POLICY_PATH) {
-        u64 dentry = subject->dentry, mount = subject->mount;
-        struct vfsmount *seen = (struct vfsmount *)mount;
-        subject->root = 0;
-        if (mount)
-            READ(subject->root, seen->mnt_root);
-        bpf_loop(ARBITER_WALK_STEPS, hash_step, subject, 0);
-        subject->dentry = dentry;
-        subject->mount = mount;
-    } else if (subject->kind == POLICY_NAME) {
-        hash_part(subject, subject->dentry);
+    struct hashing path = {};
+    begin(&path.hash, subject, filter);
+    if (subject->kind == POLICY_PATH || subject->kind == POLICY_NAME) {
+        set_out(&path, subject);
+        bpf_loop(ARBITER_WALK_STEPS * (POLICY_NAME_WORDS + 1), hash_step, &path, 0);
     } else {
+#pragma clang loop unroll(disable)
         for (u32 word = 0; word < 4; word++) {
             if (word < subject->words)
-                absorb(&subject->hash, subject->value[word]);
+                absorb(&path.hash, subject->value[word]);
         }
     }
-    // The key comes to lie where the hash was.
-    finish(&subject->hash);
+    finish(&path.hash, &subject->key);
     return 0;
 }
 
-static __always_inline int holds(const u64 *bits, u32 words_log2, const struct policy_filter *filter,
-                                 struct policy_key key) {
-    u32 hashes = filter->hashes;
-    for (u32 turn = 0; turn < POLICY_MAXIMUM_HASHES && turn < hashes; turn++) {
-        u64 bit = policy_bit(key, turn, words_log2 + 6);
-        if (!(bits[bit >> 6 & ((1U << words_log2) - 1)] >> (bit & 63) & 1))
-            return 0;
-    }
+// A key's places in a filter's bits. No bits: one of the places is not set.
+struct places {
+    const u64 *bits;
+    struct policy_key key;
+};
+
+static __always_inline long look(u32 turn, struct places *in, u32 bits_log2) {
+    const u64 *bits = in->bits;
+    u64 bit = policy_bit(in->key, turn, bits_log2);
+    if (bits && bits[bit >> 6 & ((1U << (bits_log2 - 6)) - 1)] >> (bit & 63) & 1)
+        return 0;
+    in->bits = 0;
     return 1;
 }
 
+static long look_hotfix(u32 turn, struct places *in) {
+    return look(turn, in, POLICY_HOTFIX_BITS_LOG2);
+}
+
+static long look_base(u32 turn, struct places *in) {
+    return look(turn, in, POLICY_BASE_BITS_LOG2);
+}
+
+static __always_inline u32 turns(const struct policy_filter *filter) {
+    return filter->hashes < POLICY_MAXIMUM_HASHES ? filter->hashes : POLICY_MAXIMUM_HASHES;
+}
+
 // Which layer answers for the subject. Leaves the key that decided, under that layer's secret.
-static __always_inline u32 layer_of(struct subject *subject) {
-    u32 number = subject->policy;
+__noinline u32 layer_of(struct subject *subject) {
+    if (!subject)
+        return ARBITER_LAYER_RULES;
+    u32 number = subject->policy, first = 0;
     struct arbiter_policy *policy = bpf_map_lookup_elem(&policies, &number);
     if (!policy)
         return ARBITER_LAYER_RULES;
     u32 bit = 1U << (subject->kind & 31);
     if (!((policy->hotfix.kinds | policy->base.kinds | policy->whitelist.kinds) & bit))
         return ARBITER_LAYER_RULES;
+    // On the stack: 6.1 takes keys of maps from nowhere else.
+    struct places in = {};
     if (policy->whitelist.kinds & bit) {
         make_key(subject, &policy->whitelist);
+        in.key = subject->key;
         void *table = bpf_map_lookup_elem(&policy_whitelist, &number);
-        if (table && bpf_map_lookup_elem(table, &subject->key))
+        if (table && bpf_map_lookup_elem(table, &in.key))
             return ARBITER_LAYER_WHITELIST;
     }
     if (policy->hotfix.kinds & bit) {
         make_key(subject, &policy->hotfix);
+        in.key = subject->key;
         struct policy_hotfix_bits *bits = bpf_map_lookup_elem(&policy_hotfix, &number);
-        u32 first = 0;
         bits = bits ? bpf_map_lookup_elem(bits, &first) : 0;
-        if (bits && holds(bits->word, POLICY_HOTFIX_BITS_LOG2 - 6, &policy->hotfix, subject->key))
-            return ARBITER_LAYER_HOTFIX;
+        if (bits) {
+            in.bits = bits->word;
+            bpf_loop(turns(&policy->hotfix), look_hotfix, &in, 0);
+            if (in.bits)
+                return ARBITER_LAYER_HOTFIX;
+        }
     }
     if (policy->base.kinds & bit) {
         make_key(subject, &policy->base);
+        in.key = subject->key;
         struct policy_base_bits *bits = bpf_map_lookup_elem(&policy_base, &number);
-        void *table = bpf_map_lookup_elem(&policy_exact, &number);
-        u32 first = 0;
         bits = bits ? bpf_map_lookup_elem(bits, &first) : 0;
-        if (bits && table && holds(bits->word, POLICY_BASE_BITS_LOG2 - 6, &policy->base, subject->key) &&
-            bpf_map_lookup_elem(table, &subject->key))
+        if (!bits)
+            return ARBITER_LAYER_RULES;
+        in.bits = bits->word;
+        bpf_loop(turns(&policy->base), look_base, &in, 0);
+        void *table = in.bits ? bpf_map_lookup_elem(&policy_exact, &number) : 0;
+        if (table && bpf_map_lookup_elem(table, &in.key))
             return ARBITER_LAYER_BASE;
     }
     return ARBITER_LAYER_RULES;
@@ -190,37 +231,38 @@ static __always_inline long ask_key(struct subject *subject) {
     return layer >= ARBITER_LAYER_HOTFIX;
 }
 
-// One of the keys of an object: a right in the higher bits of `index`, a kind in the lower two.
-static long ask_object(u32 index, struct subject *subject) {
-    u32 right = index >> 2 & 3, kind = POLICY_PATH + (index & 3);
-    if (!(subject->wanted >> right & 1) || kind > POLICY_INODE)
-        return 0;
-    // What is to be made has a name, but no inode yet.
-    if (kind == POLICY_INODE && !subject->value[1])
-        return 0;
-    // One byte for each right, in their order.
-    subject->operation = (POLICY_READ | POLICY_WRITE << 8 | POLICY_EXECUTE << 16 | POLICY_CONNECT << 24) >> right * 8;
-    subject->kind = kind;
-    return ask_key(subject);
-}
-
 // Whether a file of this path, name or number may not be used as asked, for each thing that is asked. `policy` as in
 // the sandbox's entry: its number and one.
 __noinline int object_threatens(struct question *asked, u32 policy) {
     if (!asked || !policy)
         return 0;
     struct subject subject = {.dentry = asked->dentry, .mount = asked->mount, .words = 2};
+    // Read where the values come to lie: the stack is short here.
     struct dentry *dentry = (struct dentry *)asked->dentry;
-    struct inode *inode = 0;
-    struct super_block *block = 0;
-    READ(inode, dentry->d_inode);
-    READ(block, inode->i_sb);
-    READ(subject.left, block->s_dev);
+    READ(subject.value[1], dentry->d_inode);
+    struct inode *inode = (struct inode *)subject.value[1];
+    READ(subject.value[0], inode->i_sb);
     READ(subject.value[1], inode->i_ino);
-    subject.value[0] = (u64)(subject.left >> 20) << 32 | (subject.left & 0xfffff);
+    struct super_block *block = (struct super_block *)subject.value[0];
+    READ(subject.device, block->s_dev);
+    subject.value[0] = (u64)(subject.device >> 20) << 32 | (subject.device & 0xfffff);
     subject.policy = policy - 1;
-    subject.wanted = asked->wanted;
-    bpf_loop(16, ask_object, &subject, 0);
+    u32 wanted = asked->wanted;
+    // What is to be made has a name, but no inode yet.
+    u32 last = subject.value[1] ? POLICY_INODE : POLICY_NAME;
+    // One place that calls: kernel 7 looks at a function anew for every way to it that hands over part of the stack.
+#pragma clang loop unroll(disable)
+    for (u32 right = 0; right < 4; right++) {
+        // One byte for each right, in their order.
+        subject.operation =
+            (POLICY_READ | POLICY_WRITE << 8 | POLICY_EXECUTE << 16 | POLICY_CONNECT << 24) >> right * 8;
+#pragma clang loop unroll(disable)
+        for (u32 kind = POLICY_PATH; kind <= POLICY_INODE; kind++) {
+            subject.kind = kind;
+            if (wanted >> right & 1 && kind <= last && ask_key(&subject))
+                return note_layer(asked, &subject);
+        }
+    }
     return note_layer(asked, &subject);
 }
 

@@ -8,13 +8,21 @@
 
 // Nearly every task of a machine is outside any sandbox, so this is the price everybody pays: two loads, one small
 // helper and a bit. The bit is looked up in a table as large as a page-table: a thousand sandboxes cost what one does.
+static __always_inline u64 noted(u64 cgroup) {
+    return registry.filter[cgroup >> 6 & (ARBITER_FILTER_WORDS - 1)] >> (cgroup & 63) & 1 ? cgroup : 0;
+}
+
 static __always_inline u64 caller_cgroup(void) {
+    return registry.sandboxes ? noted(bpf_get_current_cgroup_id()) : 0;
+}
+
+// The same without the helper's price. Only in programs that never sleep: they run under RCU, which keeps the task's
+// groups in place.
+static __always_inline u64 caller_cgroup_in_rcu(void) {
     if (!registry.sandboxes)
         return 0;
-    u64 cgroup = bpf_get_current_cgroup_id();
-    if (registry.filter[cgroup >> 6 & (ARBITER_FILTER_WORDS - 1)] >> (cgroup & 63) & 1)
-        return cgroup;
-    return 0;
+    struct task_struct *task = bpf_get_current_task_btf();
+    return noted(task->cgroups->dfl_cgrp->kn->id);
 }
 
 static __always_inline u32 slot_of(u64 cgroup) {
@@ -58,51 +66,72 @@ static __always_inline u32 slot_of_task(struct task_struct *task) {
 
 // --- the walk -------------------------------------------------------------------------------------------------------
 
-// Answers whether the name of `address`, with the names above it, is one a rule speaks of. `on_the_way`: ask instead
-// whether it is a part of such a name that something ready-made must not be put at.
-//
-// Variables serve twice here: with the longest way to this function the stack is full (512 bytes, all calls together).
-__noinline u32 named(u32 slot, u64 address, u32 on_the_way) {
-    struct arbiter_name_key key = {.slot = slot};
-    for (int depth = 0; depth < ARBITER_NAME_DEPTH; depth++) {
-        struct dentry *dentry = (struct dentry *)address;
-        u64 word = 0;
-        READ(key.length, dentry->d_name.len);
-        READ(word, dentry->d_name.name);
-        u32 length = key.length;
-        if (length == 0 || length >= ARBITER_NAME_BYTES)
-            return 0;
-        __builtin_memset(key.name, 0, sizeof(key.name));
-        if (bpf_probe_read_kernel(key.name, length & (ARBITER_NAME_BYTES - 1), (void *)word))
-            return 0;
-        struct arbiter_name *found = bpf_map_lookup_elem(&names, &key);
-        if (!found)
-            return 0;
-        if (found->flags & ARBITER_NAME_ANYWHERE && !(found->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
-            return ANSWER(found->rights, found->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
-        key.node = found->node;
-        word = 0;
-        READ(word, dentry->d_parent);
-        if (found->flags & ARBITER_NAME_ANCHORED) {
-            struct arbiter_anchor_key at = {.slot = slot, .node = key.node};
-            READ(at.inode, ((struct dentry *)word)->d_inode);
-            struct arbiter_anchor *anchor = bpf_map_lookup_elem(&anchors, &at);
-            struct inode *inode = (struct inode *)at.inode;
-            u64 *number = &at.inode;
-            READ(*number, inode->i_ino);
-            if (anchor && anchor->number == *number && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !on_the_way)
-                return ANSWER(anchor->rights, anchor->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
-        }
-        if (word == address)
-            return 0;
-        address = word;
+// A name on its way down the tree of name rules.
+struct naming {
+    u64 dentry;
+    u32 slot;
+    u32 node;
+    u32 on_the_way;
+    u32 answer;
+};
+
+// One part: 0 ends the search.
+__noinline int name_step(struct naming *at) {
+    if (!at)
+        return 0;
+    // On the stack: 6.1 takes keys of maps from nowhere else.
+    struct arbiter_name_key key = {.slot = at->slot, .node = at->node};
+    struct dentry *dentry = (struct dentry *)at->dentry;
+    u64 word = 0;
+    READ(key.length, dentry->d_name.len);
+    READ(word, dentry->d_name.name);
+    u32 length = key.length;
+    if (length == 0 || length >= ARBITER_NAME_BYTES)
+        return 0;
+    if (bpf_probe_read_kernel(key.name, length & (ARBITER_NAME_BYTES - 1), (void *)word))
+        return 0;
+    struct arbiter_name *found = bpf_map_lookup_elem(&names, &key);
+    if (!found)
+        return 0;
+    if (found->flags & ARBITER_NAME_ANYWHERE && !(found->flags & ARBITER_NAME_ON_THE_WAY) == !at->on_the_way) {
+        at->answer = ANSWER(found->rights, found->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
+        return 0;
     }
-    return 0;
+    at->node = found->node;
+    word = 0;
+    READ(word, dentry->d_parent);
+    if (found->flags & ARBITER_NAME_ANCHORED) {
+        struct dentry *folder = (struct dentry *)word;
+        struct arbiter_anchor_key place = {.slot = at->slot, .node = at->node};
+        READ(place.inode, folder->d_inode);
+        struct arbiter_anchor *anchor = bpf_map_lookup_elem(&anchors, &place);
+        struct inode *inode = (struct inode *)place.inode;
+        READ(place.inode, inode->i_ino);
+        if (anchor && anchor->number == place.inode && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !at->on_the_way) {
+            at->answer = ANSWER(anchor->rights, anchor->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
+            return 0;
+        }
+    }
+    if (word == at->dentry)
+        return 0;
+    at->dentry = word;
+    return 1;
+}
+
+// Answers whether the name of `dentry`, with the names above it, is one a rule speaks of. `on_the_way`: ask instead
+// whether it is a part of such a name that something ready-made must not be put at.
+__noinline u32 named(u32 slot, u64 dentry, u32 on_the_way) {
+    struct naming at = {.slot = slot, .dentry = dentry, .on_the_way = on_the_way};
+#pragma clang loop unroll(disable)
+    for (int depth = 0; depth < ARBITER_NAME_DEPTH && name_step(&at); depth++) {
+    }
+    return at.answer;
 }
 
 // Apart from the walk so that its variables are off the stack when the walk goes deeper.
-static __noinline u32 labelled(u32 slot, struct inode *inode) {
-    struct arbiter_label_key key = {.slot = slot, .inode = (u64)inode};
+__noinline u32 labelled(u32 slot, u64 address) {
+    struct inode *inode = (struct inode *)address;
+    struct arbiter_label_key key = {.slot = slot, .inode = address};
     struct arbiter_label *label = bpf_map_lookup_elem(&labels, &key);
     if (!label)
         return 0;
@@ -119,23 +148,22 @@ static __noinline u32 labelled(u32 slot, struct inode *inode) {
     return ANSWER(label->rights, label->rule) | ANSWER_OWN;
 }
 
-// Where a walk is. Kernel addresses as numbers.
+// A walk under way.
 struct walk {
-    u64 dentry;
-    u64 root;
-    u64 mount;
+    struct place at;
     u64 lengths;
+    // The root of the object's own mount, once the walk has left it.
+    u64 left;
     u32 slot;
     u32 flags;
     u32 answer;
     u32 ended;
     u32 others;
-    // The root of the object's own mount, once the walk has left it.
-    u64 left;
 };
 
-static __noinline int in_layer(u64 mount, struct inode *inode) {
+__noinline int in_layer(u64 mount, u64 address) {
     struct mount *here = (void *)mount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+    struct inode *inode = (struct inode *)address;
     struct super_block *block = 0;
     unsigned long kind = 0;
     u64 space = 0;
@@ -145,69 +173,75 @@ static __noinline int in_layer(u64 mount, struct inode *inode) {
     return space == MNT_NS_INTERNAL && !(kind & SB_NOUSER);
 }
 
-static __always_inline long end(struct walk *walk, u32 answer) {
+static __always_inline int end(struct walk *walk, u32 answer) {
     walk->answer = answer;
     walk->ended = 1;
     return 1;
 }
 
-// One object on the way up. bpf_loop verifies it once, where a plain loop would be verified step by step in every
-// program: loading takes a tenth of the time.
-static long step_up(u32 step, struct walk *walk) {
-    struct dentry *dentry = (struct dentry *)walk->dentry, *parent = 0;
-    struct inode *inode = 0;
-    u32 found, own = step ? ANSWER_OWN : 0;
-    if (walk->lengths) {
-        u32 length = 0;
-        READ(length, dentry->d_name.len);
-        if (length < ARBITER_NAME_BYTES && walk->lengths >> (length & 63) & 1) {
-            found = named(walk->slot, walk->dentry, 0);
-            if (found)
-                return end(walk, found & ~own);
-        }
-    }
+// What lies on the walk's place itself, and then one up. `own`: what to leave out of an answer found there.
+__noinline int climb(struct walk *walk, u32 own) {
+    if (!walk)
+        return 1;
+    struct dentry *dentry = (struct dentry *)walk->at.dentry;
+    u64 inode = 0, parent = 0, here = walk->at.dentry;
     if (READ(inode, dentry->d_inode))
         return end(walk, ANSWER_UNSURE);
     if (inode) {
-        found = labelled(walk->slot, inode);
+        u32 found = labelled(walk->slot, inode);
         if (found)
             return end(walk, (found & ~own) | walk->flags);
     }
-    u64 here = walk->dentry;
-    if (here == walk->root && leave_mount(&walk->dentry, &walk->mount, &walk->root)) {
+    if (here == walk->at.root && leave_mount(&walk->at)) {
         if (!walk->left)
             walk->left = here;
         // Which mount leads here can change without any file moving.
         walk->flags |= ANSWER_FLEETING;
         return 0;
     }
-    if (here == walk->root && in_layer(walk->mount, inode)) {
+    if (here == walk->at.root && in_layer(walk->at.mount, inode)) {
         // Below an overlay the kernel opens the real file itself, after the overlay's own was judged. Only a denial
         // of the real object is added here.
         walk->left = here;
         return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
     }
     READ(parent, dentry->d_parent);
-    if (parent == dentry || !parent) {
-        struct super_block *block = 0;
-        unsigned long kind = 0;
-        READ(block, inode->i_sb);
-        READ(kind, block->s_flags);
-        if (kind & SB_NOUSER)
-            return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_DEFAULT | ANSWER_FLEETING);
-        // An overlay's work folder lies beside its upper layer, not below that mount's root.
-        if (walk->mount && in_layer(walk->mount, inode))
-            return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
-        return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags | ANSWER_DEFAULT);
+    if (parent != here && parent) {
+        walk->at.dentry = parent;
+        return 0;
     }
-    walk->dentry = (u64)parent;
-    return 0;
+    struct super_block *block = 0;
+    unsigned long kind = 0;
+    READ(block, ((struct inode *)inode)->i_sb);
+    READ(kind, block->s_flags);
+    if (kind & SB_NOUSER)
+        return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_DEFAULT | ANSWER_FLEETING);
+    // An overlay's work folder lies beside its upper layer, not below that mount's root.
+    if (walk->at.mount && in_layer(walk->at.mount, inode))
+        return end(walk, ANSWER(ANSWER_RIGHTS, 0) | ANSWER_FLEETING);
+    return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags | ANSWER_DEFAULT);
+}
+
+// One object on the way up: its name, then itself.
+static long step_up(u32 step, struct walk *walk) {
+    u32 own = step ? ANSWER_OWN : 0;
+    if (walk->lengths) {
+        struct dentry *dentry = (struct dentry *)walk->at.dentry;
+        u32 length = 0;
+        READ(length, dentry->d_name.len);
+        if (length < ARBITER_NAME_BYTES && walk->lengths >> (length & 63) & 1) {
+            u32 found = named(walk->slot, walk->at.dentry, 0);
+            if (found)
+                return end(walk, found & ~own);
+        }
+    }
+    return loop_answer(climb(walk, own));
 }
 
 // One step towards the root of a file system, past the root of the mount it is seen through.
 static long step_to_denial(u32 step, struct walk *walk) {
-    struct dentry *dentry = (struct dentry *)walk->dentry, *parent = 0;
-    struct inode *inode = 0;
+    struct dentry *dentry = (struct dentry *)walk->at.dentry, *parent = 0;
+    u64 inode = 0;
     READ(inode, dentry->d_inode);
     u32 found = inode ? labelled(walk->slot, inode) : 0;
     if (found)
@@ -215,7 +249,7 @@ static long step_to_denial(u32 step, struct walk *walk) {
     READ(parent, dentry->d_parent);
     if (parent == dentry || !parent)
         return end(walk, 0);
-    walk->dentry = (u64)parent;
+    walk->at.dentry = (u64)parent;
     return 0;
 }
 
@@ -225,10 +259,10 @@ __noinline u32 granted(u32 slot, u64 dentry, u64 mount) {
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
     if (!sandbox || !dentry)
         return ANSWER_UNSURE;
-    struct walk walk = {.slot = slot, .dentry = dentry, .mount = mount, .lengths = sandbox->name_lengths};
+    struct walk walk = {.slot = slot, .at = {.dentry = dentry, .mount = mount}, .lengths = sandbox->name_lengths};
     walk.others = (sandbox->default_rights & ANSWER_RIGHTS) | (sandbox->anonymous_rights & ANSWER_RIGHTS) << 8;
     if (mount)
-        READ(walk.root, ((struct vfsmount *)mount)->mnt_root);
+        READ(walk.at.root, ((struct vfsmount *)mount)->mnt_root);
     bpf_loop(ARBITER_WALK_STEPS, step_up, &walk, 0);
     // Deeper than anything honest: not ended.
     if (!walk.ended)
@@ -236,7 +270,7 @@ __noinline u32 granted(u32 slot, u64 dentry, u64 mount) {
     if (walk.left) {
         // Seen through a mount that shows only a part of a denied folder, an object is still in that folder.
         u32 answer = walk.answer;
-        walk.dentry = walk.left;
+        walk.at.dentry = walk.left;
         walk.ended = 0;
         bpf_loop(ARBITER_WALK_STEPS, step_to_denial, &walk, 0);
         if (!walk.ended)
@@ -248,7 +282,7 @@ __noinline u32 granted(u32 slot, u64 dentry, u64 mount) {
 
 // Whether a folder above (or the object itself) is denied: all that is asked where everything else was judged before.
 __noinline u32 denied_above(u32 slot, u64 dentry) {
-    struct walk walk = {.slot = slot, .dentry = dentry};
+    struct walk walk = {.slot = slot, .at = {.dentry = dentry}};
     bpf_loop(ARBITER_WALK_STEPS, step_to_denial, &walk, 0);
     return walk.ended ? walk.answer : ANSWER_UNSURE;
 }
@@ -256,6 +290,7 @@ __noinline u32 denied_above(u32 slot, u64 dentry) {
 // `granted` over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
 // tree hold still grants nothing.
 static __always_inline u32 granted_now(struct question *asked) {
+#pragma clang loop unroll(disable)
     for (int attempt = 0; attempt < 4; attempt++) {
         u64 generation = tree.generation, begun = tree.begun;
         u32 answer = granted(asked->slot, asked->dentry, asked->mount);
@@ -276,24 +311,21 @@ __noinline int conclude(struct question *asked, u32 refused) {
         return 1;
     u32 slot = asked->slot;
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
-    u32 flags = sandbox ? sandbox->flags : 0;
+    u32 flags = sandbox ? sandbox->flags : 0, verdict = ARBITER_DENIED;
     if (!refused) {
-        count(asked->slot, ARBITER_COUNT_ALLOWED);
-        if (flags & ARBITER_TRACE)
-            report(asked, ARBITER_ALLOWED);
-        return 0;
-    }
-    // A sandbox that learns is not shown what is known to be dangerous.
-    if (asked->layer >= ARBITER_LAYER_HOTFIX) {
+        verdict = ARBITER_ALLOWED;
+    } else if (asked->layer >= ARBITER_LAYER_HOTFIX) {
+        // A sandbox that learns is not shown what is known to be dangerous.
         count(asked->slot, ARBITER_COUNT_THREATS);
     } else if (flags & ARBITER_LEARN) {
-        count(asked->slot, ARBITER_COUNT_TRACED);
-        report(asked, ARBITER_TRACED);
-        return 0;
+        verdict = ARBITER_TRACED;
     }
-    count(asked->slot, ARBITER_COUNT_DENIED);
-    report(asked, ARBITER_DENIED);
-    return 1;
+    count(asked->slot, verdict == ARBITER_ALLOWED  ? ARBITER_COUNT_ALLOWED
+                       : verdict == ARBITER_TRACED ? ARBITER_COUNT_TRACED
+                                                   : ARBITER_COUNT_DENIED);
+    if (verdict != ARBITER_ALLOWED || flags & ARBITER_TRACE)
+        report(asked, verdict);
+    return verdict == ARBITER_DENIED;
 }
 
 // Decides on an object of a file system. The threat policy stands between the walk and the comparison: it can refuse

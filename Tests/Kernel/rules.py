@@ -40,6 +40,29 @@ def may(script, *options):
     return said == "YES"
 
 
+class Asked:
+    """What is asked of one sandbox, script by script: a start takes longer than all that is done inside."""
+
+    def __init__(self, name, rules):
+        self.name, self.rules, self.asked = name, rules, []
+
+    def yes(self, what, script):
+        self.asked.append((f"{self.name}: {what} is allowed", script, "YES"))
+
+    def no(self, what, script):
+        self.asked.append((f"{self.name}: {what} is refused", script, "NO"))
+
+    def answer(self):
+        lines = [f"({script}) >/dev/null 2>&1 && echo YES || echo NO" for _, script, _ in self.asked]
+        said = inside("\n".join(lines), *self.rules).split()
+        # A sandbox that did not start refuses nothing.
+        if len(said) != len(lines) or set(said) - {"YES", "NO"}:
+            raise SystemExit(f"FAILED the sandbox did not run: {said}")
+        for (what, script, wanted), answer in zip(self.asked, said):
+            check(what, answer == wanted, script)
+        self.asked = []
+
+
 def on_file_system(name, w):
     sh(f"mkdir -p {w}/pub/deep/er {w}/secret {w}/ro; echo p >{w}/pub/deep/er/f; echo s >{w}/secret/k; echo r >{w}/ro/f;"
        f"echo e >{w}/pub/.env; ln {w}/secret/k {w}/pub/hard; ln -s ../secret/k {w}/pub/soft")
@@ -47,12 +70,8 @@ def on_file_system(name, w):
              "--name", "-:**/.env", "--name", f"r:{w}//.git/hooks", "--name", f"r:{w}//.git/config",
              "--name", f"r:{w}//.mcp.json"]
 
-    def yes(what, script):
-        check(f"{name}: {what} is allowed", may(script, *rules), script)
-
-    def no(what, script):
-        check(f"{name}: {what} is refused", not may(script, *rules), script)
-
+    asked = Asked(name, rules)
+    yes, no = asked.yes, asked.no
     yes("reading", f"cat {w}/pub/deep/er/f")
     yes("writing and creating", f"echo x >{w}/pub/new && rm {w}/pub/new")
     no("reading below a denied folder", f"cat {w}/secret/k")
@@ -75,6 +94,7 @@ def on_file_system(name, w):
     no("moving a file to a protected name", f"echo x >{w}/pub/c; mv {w}/pub/c {w}/.git/config")
     no("putting a ready-made folder on the way", f"rmdir {w}/.git; mkdir -p {w}/g/hooks; mv -T {w}/g {w}/.git")
     no("putting a symlink on the way", f"rmdir {w}/.git; ln -s pub {w}/.git")
+    asked.answer()
     check(f"{name}: nothing protected is there", not os.path.exists(f"{w}/.git/hooks") and
           not os.path.exists(f"{w}/.mcp.json"))
     sh(f"mkdir -p {w}/.git/hooks; echo h >{w}/.git/hooks/h; mkdir -p {w}/other/.git")
@@ -82,6 +102,7 @@ def on_file_system(name, w):
     no("writing in it", f"echo x >{w}/.git/hooks/h")
     no("removing it", f"rm {w}/.git/hooks/h")
     yes("the same name elsewhere", f"mkdir {w}/other/.git/hooks && rmdir {w}/other/.git/hooks")
+    asked.answer()
     # Verdicts given before the change, by the same process, with the inode warm.
     mover = f"mkdir -p {w}/pub/d; echo m >{w}/pub/d/f; exec 9<{w}/pub/d; cat {w}/pub/d/f; touch {w}/go; "
     mover += f"while [ ! -e {w}/went ]; do sleep 0.05; done; cat /proc/self/fd/9/f && echo STALE || echo VOID"

@@ -48,17 +48,26 @@ def sandbox(*options: str) -> Iterator[dict[str, int]]:
     os.unlink(STOP)
 
 
+def available() -> int:
+    """Bytes of the machine's memory that are free or could be at once."""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
+
+
 def prepare() -> None:
     os.makedirs("/w/a/b/c/d/e/f")
     os.makedirs("/w/cold")
     os.mkdir(PLAIN)
-    for path in ["/w/shallow", "/w/a/b/c/d/e/f/deep", *(f"/w/cold/{i}" for i in range(500))]:
+    for path in ["/w/shallow", "/w/a/b/c/d/usual", "/w/a/b/c/d/e/f/deep", *(f"/w/cold/{i}" for i in range(500))]:
         with open(path, "w") as file:
             file.write("x")
 
 
-def accesses(crowds: list[int], labels: list[int]) -> list[dict[str, object]]:
+def accesses(crowds: list[int], labels: list[int]) -> tuple[list[dict[str, object]], dict[str, int]]:
     rows: list[dict[str, object]] = []
+    left: dict[int, int] = {}
 
     def row(name: str, values: dict[str, int]) -> None:
         rows.append({"what": name, **values})
@@ -72,10 +81,13 @@ def accesses(crowds: list[int], labels: list[int]) -> list[dict[str, object]]:
         with sandbox("--extra-sandboxes", str(count - 1)) as inside:
             row(f"inside, {count:,} sandboxes", inside)
             row(f"outside, {count:,} sandboxes", plain(COST, "access", "/w"))
+            left[count] = available()
     for count in labels:
         with sandbox("--extra-labels", str(count)) as inside:
             row(f"inside, {count:,} labels", inside)
-    return rows
+    few, many = min(left), max(left)
+    memory = {"sandboxes": many, "bytes": (left[few] - left[many]) // (many - few)} if many > few else {}
+    return rows, memory
 
 
 def starts(mis: str) -> list[dict[str, object]]:
@@ -125,11 +137,13 @@ def main() -> None:
         for line in run([EXERCISE, "table"]).splitlines():
             name, hook, verified, size = line.split("\t")
             rows.append({"name": name, "hook": hook, "verified": int(verified), "bytes": int(size)})
-        print(json.dumps({"programs": rows}))
+        begun = time.monotonic_ns()
+        run([EXERCISE, "load"])
+        print(json.dumps({"programs": rows, "milliseconds": (time.monotonic_ns() - begun) / 1e6}))
         return
     prepare()
-    measured = [] if wanted["starts"] else accesses(wanted["sandboxes"], wanted["labels"])
-    result = {"accesses": measured, "starts": starts(f"{HERE}/mis")}
+    rows, memory = ([], {}) if wanted["starts"] else accesses(wanted["sandboxes"], wanted["labels"])
+    result = {"accesses": rows, "memory": memory, "starts": starts(f"{HERE}/mis")}
     print(json.dumps(result))
 
 

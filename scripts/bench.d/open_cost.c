@@ -1,7 +1,7 @@
 // What file accesses cost, in nanoseconds of this process's own processor time; under QEMU's -icount a nanosecond is an
 // instruction. Of many batches the least counts: what the machine did meanwhile only ever adds.
-//   open_cost access FOLDER [STOP]   FOLDER/shallow, FOLDER/a/b/c/d/e/f/deep, FOLDER/cold/0 to 499; with STOP the
-//                                    process stays until that file appears
+//   open_cost access FOLDER [STOP]   FOLDER/shallow, FOLDER/a/b/c/d/usual, FOLDER/a/b/c/d/e/f/deep, FOLDER/cold/0 to
+//                                    499; with STOP the process stays until that file appears
 //   open_cost landlock FOLDER        the same, in a Landlock domain with one rule on the root folder
 //   open_cost start ROUNDS COMMAND...                wall-clock nanoseconds of starting COMMAND and waiting for it
 // Prints names and figures on one line.
@@ -108,11 +108,13 @@ static uint64_t cold(const char *folder) {
 }
 
 static int access_files(const char *folder, const char *stop) {
-    char shallow[256], deep[256];
+    char shallow[256], usual[256], deep[256];
     snprintf(shallow, sizeof(shallow), "%s/shallow", folder);
+    snprintf(usual, sizeof(usual), "%s/a/b/c/d/usual", folder);
     snprintf(deep, sizeof(deep), "%s/a/b/c/d/e/f/deep", folder);
     uint64_t first = cold(folder);
-    printf("shallow %llu deep %llu read %llu write %llu cold %llu\n", (unsigned long long)least(shallow, OPEN),
+    printf("shallow %llu usual %llu deep %llu read %llu write %llu cold %llu\n",
+           (unsigned long long)least(shallow, OPEN), (unsigned long long)least(usual, OPEN),
            (unsigned long long)least(deep, OPEN), (unsigned long long)least(shallow, READ),
            (unsigned long long)least(shallow, WRITE), (unsigned long long)first);
     fflush(stdout);
