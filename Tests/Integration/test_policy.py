@@ -274,11 +274,13 @@ sys.stdout.flush()
 def test_code_in_memory_files(root: Sandbox, policy: Policy, programs: Path) -> None:
     """Tier bpf looks at it; tier fanotify cannot, and says so, or refuses memory files where the profile says so."""
     put(root, programs)
-    before = root.run("/usr/bin/python3", "-c", MEMORY, "good", profile=strict(root)).ok()
+    # In tier bpf nothing hangs on gaps.
+    profile = strict(root) if root.tier != "bpf" else "default"
+    before = root.run("/usr/bin/python3", "-c", MEMORY, "good", profile=profile).ok()
     assert before.stdout == "ran\nran\n0 0\nloaded\n"
     policy.push(1, digest(programs / "bad"), digest(programs / "bad.so"))
-    good = root.run("/usr/bin/python3", "-c", MEMORY, "good", profile=strict(root)).ok()
-    bad = root.run("/usr/bin/python3", "-c", MEMORY, "bad", profile=strict(root)).ok()
+    good = root.run("/usr/bin/python3", "-c", MEMORY, "good", profile=profile).ok()
+    bad = root.run("/usr/bin/python3", "-c", MEMORY, "bad", profile=profile).ok()
     assert "ran" not in bad.stdout and "loaded" not in bad.stdout.split("\n")
     if root.tier == "bpf":
         assert good.stdout == before.stdout and bad.stdout == "13 13\nnot loaded\n"
