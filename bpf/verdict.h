@@ -214,7 +214,9 @@ __noinline int climb(struct walk *walk, u32 own) {
     unsigned long kind = 0;
     READ(block, ((struct inode *)inode)->i_sb);
     READ(kind, block->s_flags);
-    if (kind & SB_NOUSER)
+    // Only the object's own file system tells that it has no place in the tree: since 7.0 what a namespace's root is
+    // mounted on is such a one, too.
+    if (kind & SB_NOUSER && !walk->left)
         return end(walk, walk->others >> 8 | ANSWER_ANONYMOUS | ANSWER_DEFAULT | ANSWER_FLEETING);
     // An overlay's work folder lies beside its upper layer, not below that mount's root.
     if (walk->at.mount && in_layer(walk->at.mount, inode))
