@@ -13,6 +13,7 @@ import LinuxSystem
     let tree: UnsafeMutablePointer<arbiter_tree>
     let sandboxes: UnsafeMutablePointer<arbiter_sandbox>
     let revoking = Revoking()
+    let standing = Standing()
     /// Whether this call loaded them (the kernel verifies each) or found them, which is far quicker.
     public let loaded: Bool
 
@@ -103,20 +104,26 @@ import LinuxSystem
         return !program.isEmpty && name.hasPrefix(program)
     }
 
-    /// What no longer stands: names of programs whose pin or attachment is gone. Empty while all is well. A few
-    /// hundred microseconds; meant for once a second, and it moves the clock by which verdicts age.
+    /// What no longer stands: names of programs whose pin or attachment is gone. Empty while all is well. Meant for once
+    /// a second, and it moves the clock by which verdicts age. One look at the folder of pins where that is as it was,
+    /// a few hundred microseconds where it is not, or now and then: hundreds of sandboxes ask.
     public func lost() -> [String] {
         unsafe cbpf_tree_tick(tree)
         var lost: [String] = []
         if revoking.link >= 0, !Arbiter.holds(revoking.link, Arbiter.revokingName) {
             lost.append(Arbiter.revokingName)
         }
+        // Before the pins themselves: what changes meanwhile is a change the next time.
+        let folder = try? FileStatus(of: "\(pins)/links")
+        if let folder, standing.vouches(for: folder) { return lost }
+        var missing: [String] = []
         for (link, name) in zip(links, linkNames) {
             let path = "\(pins)/links/\(name)"
             let pinned = unsafe access(path, F_OK) == 0
-            if !pinned || !Arbiter.holds(link, name) { lost.append(name) }
+            if !pinned || !Arbiter.holds(link, name) { missing.append(name) }
         }
-        return lost
+        standing.found(missing.isEmpty ? folder : nil)
+        return lost + missing
     }
 
     /// The programs at work here, by name.

@@ -102,11 +102,8 @@ extension Arbiter {
 
     private func freeSlot() throws(ArbiterError) -> UInt32 {
         // 0 means "no sandbox" everywhere.
-        for slot in 1..<UInt32(ARBITER_SANDBOXES) {
-            var sandbox = arbiter_sandbox()
-            if Entry.get(tables.sandboxes.number, slot, into: &sandbox), sandbox.state == ARBITER_FREE.rawValue {
-                return slot
-            }
+        for slot in 1..<UInt32(ARBITER_SANDBOXES) where unsafe sandboxes[Int(slot)].state == ARBITER_FREE.rawValue {
+            return slot
         }
         throw .full("sandboxes", ARBITER_SANDBOXES - 1)
     }

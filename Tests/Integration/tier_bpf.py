@@ -2,6 +2,7 @@
 the tier; there nothing here may fall back to another one.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -63,6 +64,32 @@ def test_the_machine_offers_it(root: Sandbox) -> None:
     said = subprocess.run([root.mis, "doctor"], capture_output=True, text=True, timeout=60)
     assert said.stdout.startswith("tier: bpf\n")
     assert root.run("/bin/true", options=BPF).ok().report["tier"] == "bpf"
+
+
+@pytest.mark.parametrize(
+    ("loss", "check", "told", "fix"),
+    [
+        ("umount -l /sys/fs/bpf", "bpf-file-system", "no BPF file system", "mount -t bpf bpf /sys/fs/bpf"),
+        ("mount -t tmpfs none /sys/kernel/btf", "bpf-type-information", "vmlinux", "CONFIG_DEBUG_INFO_BTF=y"),
+        ("umount -l /sys/fs/cgroup", "bpf-cgroup", "v2", "mount -t cgroup2"),
+        ("bounding=-sys_admin", "bpf-privileges", "missing: CAP_SYS_ADMIN", "run mis outside"),
+    ],
+)
+def test_what_the_tier_lacks_is_told(root: Sandbox, loss: str, check: str, told: str, fix: str) -> None:
+    """Of a machine that has the tier, one thing is taken away, for the one who asks."""
+    asked = [root.mis, "doctor", "--json"]
+    if loss.startswith("bounding="):
+        words = ["setpriv", "--bounding-set", loss.removeprefix("bounding="), *asked]
+    else:
+        words = ["unshare", "-m", "sh", "-c", f'{loss} && exec "$@"', "sh", *asked]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    found = json.loads(said.stdout)
+    gaps = {entry["id"]: entry for entry in found["checks"] if not entry["ok"] and entry["id"].startswith("bpf-")}
+    assert told in gaps[check]["detail"] and fix in gaps[check]["fix"], gaps
+    # Nothing is blamed that is there; what comes of it may be.
+    assert set(gaps) <= {check, "bpf-program"}, gaps
+    whole = subprocess.run(asked, capture_output=True, text=True, timeout=120)
+    assert [entry["id"] for entry in json.loads(whole.stdout)["checks"] if entry["id"].startswith("bpf-") and not entry["ok"]] == []
 
 
 def test_entries_go_with_the_sandbox(tables: None, sandbox: Sandbox) -> None:
