@@ -316,20 +316,47 @@ static int resolve_descriptor(const struct state *state, int32_t number) {
     return number < 0 ? place(state, ~number) : number;
 }
 
+/* Closes everything but these. The launcher's descriptors, of which tier bpf has hundreds, would else leave no number
+ * free below a small limit on open files. */
+static long close_others(struct state *state, const int *kept, int count) {
+    unsigned from = 0;
+    for (;;) {
+        unsigned next = ~0u;
+        for (int i = 0; i < count; i++)
+            if (kept[i] >= 0 && (unsigned)kept[i] >= from && (unsigned)kept[i] < next)
+                next = (unsigned)kept[i];
+        if (next > from) {
+            long result =
+                attempt(state, SYS_close_range, raw3(SYS_close_range, from, next == ~0u ? next : next - 1, 0));
+            if (result < 0)
+                return result;
+        }
+        if (next == ~0u)
+            return 0;
+        from = next + 1;
+    }
+}
+
 static long execute(struct state *state, const struct mis_step *step) {
     const struct mis_execution *execution = step->data;
     const int32_t wanted[] = {execution->stdio[0],  execution->stdio[1], execution->stdio[2],
                               execution->reasoning, execution->status,   execution->terminal};
     enum { count = sizeof wanted / sizeof *wanted, image_target = count };
+    int sources[count + 1];
+    for (int target = 0; target <= count; target++) {
+        int32_t source = target == image_target ? execution->image : wanted[target];
+        sources[target] = source == INT32_MIN ? -1 : resolve_descriptor(state, source);
+    }
+    long closed = close_others(state, sources, count + 1);
+    if (closed < 0)
+        return closed;
     /* Two passes: a source may have the number of another's target. */
     int lifted[count + 1];
     for (int target = 0; target <= count; target++) {
-        int32_t source = target == image_target ? execution->image : wanted[target];
         lifted[target] = -1;
-        if (source == INT32_MIN)
+        if (sources[target] < 0)
             continue;
-        long fd =
-            attempt(state, SYS_fcntl, raw3(SYS_fcntl, resolve_descriptor(state, source), F_DUPFD_CLOEXEC, count + 1));
+        long fd = attempt(state, SYS_fcntl, raw3(SYS_fcntl, sources[target], F_DUPFD_CLOEXEC, count + 1));
         if (fd < 0)
             return fd;
         lifted[target] = (int)fd;
