@@ -9,7 +9,6 @@ public struct PolicyCalls: Sendable {
         var layer: Violation.Layer
         var rule: RuleReference
         var remedy: String
-        var countsTowardsLevel = true
     }
 
     /// Calls whose arguments are looked at, by number.
@@ -49,17 +48,6 @@ public struct PolicyCalls: Sendable {
         calls = refusals(.call, 1024) { .call($0) }
         families = refusals(.family, 64) { .family($0) }
         ioctls = refusals(.ioctl, 256) { .ioctl(UInt8($0)) }
-    }
-
-    /// Refuses memory files as well: no permission event tells of them, so nobody could look at what is executed or mapped
-    /// from one. Honest programs use them for data, and have other ways; so it is no reason for a level.
-    public mutating func refuseMemoryFiles(_ number: UInt32) {
-        calls[number] = Refusal(
-            layer: .seccomp,
-            rule: RuleReference(
-                text: "nobody can look at code in memory files here, the policy has digests, and gaps = \"refuse\"",
-                origin: "threat policy"),
-            remedy: "[enforcement] gaps = \"report\", or tier bpf", countsTowardsLevel: false)
     }
 
     public var isEmpty: Bool { calls.isEmpty && families.isEmpty && ioctls.isEmpty }

@@ -90,20 +90,20 @@ public final class PolicyJudge {
     // MARK: What this tier cannot see
 
     /// One sentence for each part of a policy that permission events do not tell of.
-    /// - Parameter hasMemoryFiles: whether the sandbox may make any.
-    public static func unenforced(_ policy: ThreatPolicy, hasMemoryFiles: Bool) -> [String] {
+    public static func unenforced(_ policy: ThreatPolicy) -> [String] {
         var sentences: [String] = []
-        if policy.has(.digest), hasMemoryFiles {
+        if policy.has(.digest) {
             sentences.append(
-                "threat policy, digests: code in memory files (memfd) is not looked at (tier fanotify); gaps = \"refuse\" "
-                    + "refuses memory files")
+                "threat policy, digests: no one is asked when code is mapped that lies in memory files (memfd), in files that "
+                    + "are neither ELF nor executable, or in files that were changed since they were opened (needs tier bpf)"
+            )
         }
-        if policy.has(.path) || policy.has(.name) || policy.has(.inode) {
+        if policy.has(.write) {
             sentences.append(
-                "threat policy, paths, names and inodes: asked about when opened or executed, not when made, renamed or "
-                    + "removed (tier fanotify)")
+                "threat policy, writing to paths, names and inodes: asked about when something is opened for writing, not "
+                    + "when it is made, renamed, linked or removed (needs tier bpf)")
         }
-        if policy.has(.address) { sentences.append("threat policy, address: not asked about (tier fanotify)") }
+        if policy.has(.address) { sentences.append("threat policy, addresses: not asked about (needs tier bpf)") }
         return sentences
     }
 }

@@ -162,7 +162,7 @@ public final class SystemCallObserver {
             let origin = ThreadOrigin(notifications.thread)
             return Violation(
                 operation: name, object: describe(name), rule: refusal.rule, layer: refusal.layer, pid: origin.process,
-                program: origin.name, countsTowardsLevel: refusal.countsTowardsLevel, remedy: refusal.remedy)
+                program: origin.name, remedy: refusal.remedy)
         }
         return true
     }

@@ -49,7 +49,7 @@ extension Enforcement {
                 arbiter.judge = PolicyJudge(policy: snapshot.policy, whitelist: whitelist)
                 watchDigests(arbiter)
             }
-            missing = PolicyJudge.unenforced(snapshot.policy, hasMemoryFiles: !refusesMemoryFiles)
+            missing = PolicyJudge.unenforced(snapshot.policy)
         } else {
             let unseen = KeyKind.allCases.filter { snapshot.policy.has($0) && !Self.callKinds.contains($0) }
             if !unseen.isEmpty {
@@ -92,14 +92,8 @@ extension Enforcement {
 
     /// Before the sandbox starts: its filter refuses what the policy denies.
     private func limitCalls(_ snapshot: PolicySnapshot, in folder: String) throws(SystemError) {
-        // In tier bpf memory files have digests like all others.
-        let looksAway = kernel == nil && arbiter != nil && snapshot.policy.has(.digest)
-        guard Self.callKinds.contains(where: snapshot.policy.has) || looksAway else { return }
-        var denied = callsDenied(snapshot.policy, whitelist: PolicyFolder(path: folder).whitelistFile)
-        if looksAway, plan.gaps == .refuse, let number = SyscallName.number("memfd_create") {
-            denied.refuseMemoryFiles(number)
-            refusesMemoryFiles = true
-        }
+        guard Self.callKinds.contains(where: snapshot.policy.has) else { return }
+        let denied = callsDenied(snapshot.policy, whitelist: PolicyFolder(path: folder).whitelistFile)
         guard !denied.isEmpty else { return }
         let lost = denied.callNumbers.compactMap { SyscallName.name(Int32($0)) }.filter(Self.indispensable.contains)
         guard lost.isEmpty else {

@@ -28,8 +28,6 @@ final class Enforcement {
     var policy: PolicyWatch?
     /// What the threat policy denies of system calls; `nil`: nothing.
     var threats: PolicyCalls?
-    /// Whether memory files are refused, so that no code is in one.
-    var refusesMemoryFiles = false
     /// The plan's filter with these in front.
     var filter: SeccompFilter?
 

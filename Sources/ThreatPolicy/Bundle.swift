@@ -148,6 +148,7 @@ public final class Bundle: Sendable {
     /// true. For tools; a signed bundle need not be looked at so by those who trust its signer.
     public func checkConsistency() throws(BundleError) {
         var kinds: Set<KeyKind> = []
+        var operations: Set<PolicyOperation> = []
         var shapes: Set<AddressShape> = []
         var last: KeyHash?
         for place in 0..<header.entries {
@@ -160,8 +161,11 @@ public final class Bundle: Sendable {
             }
             guard filterHolds(hash) else { throw .inconsistent(entry: place, "the filter does not hold it") }
             kinds.insert(threat.key.kind)
+            operations.insert(threat.key.operation)
             if case .address(let range) = threat.key.value { shapes.insert(range.shape) }
         }
-        guard kinds == header.kinds, shapes == Set(header.shapes) else { throw .field("kinds or address shapes") }
+        guard kinds == header.kinds, operations == header.operations, shapes == Set(header.shapes) else {
+            throw .field("kinds, operations or address shapes")
+        }
     }
 }

@@ -58,9 +58,11 @@ public enum BundleBuilder {
         guard order.count <= about.kind.capacity else { throw .tooMany(order.count, about.kind) }
 
         var kinds: Set<KeyKind> = []
+        var operations: Set<PolicyOperation> = []
         var shapes: Set<AddressShape> = []
         for threat in threats {
             kinds.insert(threat.key.kind)
+            operations.insert(threat.key.operation)
             if case .address(let range) = threat.key.value { shapes.insert(range.shape) }
         }
         guard shapes.count <= POLICY_SHAPES else { throw .tooManyShapes(shapes.count) }
@@ -68,7 +70,7 @@ public enum BundleBuilder {
         let records = try texts.records(threats)
         var header = BundleHeader(
             kind: about.kind, serial: about.serial, created: about.created, expires: about.expires,
-            secret: about.secret, entries: order.count, kinds: kinds,
+            secret: about.secret, entries: order.count, kinds: kinds, operations: operations,
             shapes: shapes.sorted { ($0.prefix, $0.raw.flags) < ($1.prefix, $1.raw.flags) },
             textBytes: texts.bytes.count, title: about.title, digest: Array(repeating: 0, count: 32),
             signer: PolicySignature.PublicKey.none)

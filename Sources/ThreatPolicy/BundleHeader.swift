@@ -35,7 +35,7 @@ public enum BundleKind: UInt32, CaseIterable, Sendable {
 /// The fixed first part of a bundle. Everything in it is signed; it holds the digest of all that follows.
 ///
 /// Little-endian: magic 8, version 4, kind 4, serial 8, created 8, expires 8, secret 16, bits_log2 4, hashes 4,
-/// entries 4, kinds 4, text bytes 8, file bytes 8, shapes 4, unused 4, 16 shapes of 2, title 64, digest 32, zeroes,
+/// entries 4, kinds 4, text bytes 8, file bytes 8, shapes 4, operations 4, 16 shapes of 2, title 64, digest 32, zeroes,
 /// signer 32 at 416, signature 64 at 448.
 public struct BundleHeader: Equatable, Sendable {
     public var kind: BundleKind
@@ -49,6 +49,8 @@ public struct BundleHeader: Equatable, Sendable {
     public var hashes: UInt32
     public var entries: Int
     public var kinds: Set<KeyKind>
+    /// What its keys speak of doing: a tier that cannot tell of one says so only when a bundle has it.
+    public var operations: Set<PolicyOperation>
     public var shapes: [AddressShape]
     public var textBytes: Int
     public var title: String
@@ -88,11 +90,11 @@ public struct BundleHeader: Equatable, Sendable {
         put(bitsLog2)
         put(hashes)
         put(UInt32(entries))
-        put(kinds.reduce(UInt32(0)) { $0 | 1 << UInt32($1.rawValue) })
+        put(Self.mask(kinds))
         put(UInt64(textBytes))
         put(UInt64(fileBytes))
         put(UInt32(shapes.count))
-        put(UInt32(0))
+        put(Self.mask(operations))
         for shape in shapes {
             put(shape.raw.prefix)
             put(shape.raw.flags)
@@ -122,10 +124,14 @@ public struct BundleHeader: Equatable, Sendable {
         let count: UInt32 = bytes.load(64)
         guard Int(count) <= kind.capacity else { throw .field("number of keys") }
         entries = Int(count)
-        let mask: UInt32 = bytes.load(68)
-        let kinds = Set(KeyKind.allCases.filter { mask >> UInt32($0.rawValue) & 1 == 1 })
-        guard kinds.reduce(UInt32(0), { $0 | 1 << UInt32($1.rawValue) }) == mask else { throw .field("kinds") }
+        // A bit that means nothing is found by the comparison below.
+        let kinds: Set<KeyKind> = Self.members(bytes.load(68))
+        let operations: Set<PolicyOperation> = Self.members(bytes.load(92))
+        guard kinds.allSatisfy({ !operations.isDisjoint(with: $0.operations) }),
+            operations.isSubset(of: kinds.flatMap(\.operations))
+        else { throw .field("kinds and operations") }
         self.kinds = kinds
+        self.operations = operations
         let text: UInt64 = bytes.load(72)
         guard text <= UInt64(kind.largestFile) else { throw .field("size of the texts") }
         textBytes = Int(text)
@@ -150,6 +156,14 @@ public struct BundleHeader: Equatable, Sendable {
         guard encoded() == bytes.bytes(0..<Self.signedSize) else { throw .field("unused fields") }
     }
 
+    private static func mask<Member: RawRepresentable<UInt8>>(_ members: Set<Member>) -> UInt32 {
+        members.reduce(0) { $0 | 1 << UInt32($1.rawValue) }
+    }
+
+    private static func members<Member: RawRepresentable<UInt8> & CaseIterable>(_ mask: UInt32) -> Set<Member> {
+        Set(Member.allCases.filter { mask >> UInt32($0.rawValue) & 1 == 1 })
+    }
+
     /// Kind and serial as the first bytes of a file say, which nobody has verified.
     public static func peek(_ head: [UInt8]) -> (kind: BundleKind, serial: UInt64)? {
         guard head.count >= 24, head.starts(with: magic) else { return nil }
@@ -160,7 +174,8 @@ public struct BundleHeader: Equatable, Sendable {
 
     init(
         kind: BundleKind, serial: UInt64, created: Int64, expires: Int64, secret: KeySecret, entries: Int,
-        kinds: Set<KeyKind>, shapes: [AddressShape], textBytes: Int, title: String, digest: [UInt8],
+        kinds: Set<KeyKind>, operations: Set<PolicyOperation>, shapes: [AddressShape], textBytes: Int, title: String,
+        digest: [UInt8],
         signer: PolicySignature.PublicKey
     ) {
         self.kind = kind
@@ -172,6 +187,7 @@ public struct BundleHeader: Equatable, Sendable {
         hashes = kind.hashes
         self.entries = entries
         self.kinds = kinds
+        self.operations = operations
         self.shapes = shapes
         self.textBytes = textBytes
         self.title = title

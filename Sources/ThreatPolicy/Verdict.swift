@@ -44,6 +44,11 @@ public struct ThreatPolicy: Sendable {
     /// Whether any layer holds keys of a kind: if none does, there is nothing to ask.
     public func has(_ kind: KeyKind) -> Bool { hotfixScope?.has(kind) == true || baseScope?.has(kind) == true }
 
+    /// Whether any layer holds keys of an operation.
+    public func has(_ operation: PolicyOperation) -> Bool {
+        hotfix?.header.operations.contains(operation) == true || base?.header.operations.contains(operation) == true
+    }
+
     /// Whether any key can be denied at all.
     public var isEmpty: Bool { KeyKind.allCases.allSatisfy { !has($0) } }
 

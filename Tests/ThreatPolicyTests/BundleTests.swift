@@ -16,6 +16,8 @@ import Testing
         #expect(bundle.header.kind == kind)
         #expect(bundle.header.serial == 12)
         #expect(bundle.header.title == "sample")
+        #expect(bundle.header.kinds == Set(keys.map(\.kind)))
+        #expect(bundle.header.operations == Set(keys.map(\.operation)))
         #expect(bundle.header.entries == keys.count)
         let found = Set((0..<bundle.header.entries).compactMap { bundle.threat(at: $0)?.key })
         #expect(found == Set(keys))
@@ -131,6 +133,27 @@ import Testing
                 #expect(Self.refusal(bad) != nil, "field at \(offset)")
             }
         }
+    }
+
+    /// What is said of kinds and operations decides what a tier calls a gap.
+    @Test func kindsAndOperationsFit() throws {
+        let good = try Sample.bytes(.hotfix, [PolicyKey(.write, .name(Array("nc".utf8)))!])
+        let write = UInt8(1) << PolicyOperation.write.rawValue
+        #expect(Self.refusal(good) == nil && good[92] == write)
+        // None; one of another kind; one more of another kind.
+        for operations in [0, 1 << PolicyOperation.bind.rawValue, write | 1 << PolicyOperation.call.rawValue] {
+            var bad = good
+            bad[92] = operations
+            let message = BundleHeader.signingContext + bad[0..<448]
+            bad.replaceSubrange(448..<512, with: Sample.signer.sign(message))
+            #expect(Self.refusal(bad) == .field("kinds and operations"))
+        }
+        // One that fits and is not true: the tools find it.
+        var untrue = good
+        untrue[92] = write | 1 << PolicyOperation.read.rawValue
+        untrue.replaceSubrange(448..<512, with: Sample.signer.sign(BundleHeader.signingContext + untrue[0..<448]))
+        let bundle = try Bundle(PolicyBytes(untrue), trust: Sample.trust)
+        #expect(throws: BundleError.field("kinds, operations or address shapes")) { try bundle.checkConsistency() }
     }
 
     @Test func tenThousandMutationsAreRefused() throws {
