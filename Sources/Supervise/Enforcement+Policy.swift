@@ -25,6 +25,7 @@ extension Enforcement {
         try watch.start()
         // Nothing runs without the policy that is there.
         if let failure { throw failure }
+        watch.onExpiry = { [unowned self] snapshot in exceptionEnded(snapshot, in: source.folder) }
         // From here on somebody is running: what a new policy leaves unenforced is recorded.
         watch.onChange = { [unowned self] snapshot in
             do throws(SystemError) {
@@ -59,20 +60,35 @@ extension Enforcement {
                 ]
             }
         }
-        let isAsked = Self.callKinds.contains(where: snapshot.policy.has)
-        let late = isAsked ? callsDenied(snapshot.policy, whitelist: whitelist).missing(in: threats) : []
-        if !late.isEmpty {
-            missing.append(
-                "threat policy, \(late.joined(separator: ", ")): denied from the next run on, for a running sandbox's "
-                    + "system-call filter cannot be changed")
-        }
+        missing += lateCalls(snapshot.policy, whitelist: whitelist)
         sink.policyChanged(policyVersions, unenforced: missing)
         return missing
+    }
+
+    /// Of what is judged at each access an exception that has ended excuses nothing any more. The filter of system calls
+    /// stays as it was made.
+    private func exceptionEnded(_ snapshot: PolicySnapshot, in folder: String) {
+        let late = lateCalls(snapshot.policy, whitelist: PolicyFolder(path: folder).whitelistFile)
+            .filter { !sink.unenforced.contains($0) }
+        guard !late.isEmpty else { return }
+        sink.policyChanged(policyVersions, unenforced: late)
+        sink.notEnforced(late)
     }
 
     // MARK: System calls
 
     private static let callKinds: Set<KeyKind> = [.call, .family, .ioctl]
+
+    /// What the policy denies now and the running sandbox's filter does not.
+    private func lateCalls(_ policy: ThreatPolicy, whitelist: String) -> [String] {
+        guard Self.callKinds.contains(where: policy.has) else { return [] }
+        let late = callsDenied(policy, whitelist: whitelist).missing(in: threats)
+        guard !late.isEmpty else { return [] }
+        return [
+            "threat policy, \(late.joined(separator: ", ")): denied from the next run on, for a running sandbox's "
+                + "system-call filter cannot be changed"
+        ]
+    }
 
     private func callsDenied(_ policy: ThreatPolicy, whitelist: String) -> PolicyCalls {
         let numbers = PolicyCalls.Numbers(

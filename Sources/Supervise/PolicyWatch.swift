@@ -23,12 +23,16 @@ final class PolicyWatch {
     private let kinds: [BundleKind]
     private let loop: EventLoop
     private let again: Timer
+    /// Until the next exception of the whitelist ends.
+    private let expiry: Timer
     /// `nil`: the machine has no more of them to give; then the folder is looked at every second.
     private var queue: FileDescriptor?
     private var seen = PolicyFolder.Seen()
     private(set) var snapshot: PolicySnapshot?
     /// Called with what is in force from now on.
     var onChange: (PolicySnapshot) -> Void = { _ in }
+    /// Called when an exception has ended: what is in force denies more than it did.
+    var onExpiry: (PolicySnapshot) -> Void = { _ in }
     /// Called with what was not taken, or could not be loaded: what was in force stays.
     var onRefusal: (_ what: String, _ reason: String) -> Void = { _, _ in }
     private var toldTrouble = ""
@@ -46,6 +50,7 @@ final class PolicyWatch {
         self.session = session
         self.loop = loop
         again = try Timer()
+        expiry = try Timer()
         if let number = try? kernel({ inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) }) {
             queue = FileDescriptor(owning: number)
         } else {
@@ -75,6 +80,21 @@ final class PolicyWatch {
             again.acknowledge()
             look()
         }
+        loop.watch(expiry.descriptor) { [unowned self] _ in
+            expiry.acknowledge()
+            guard let snapshot else { return }
+            onExpiry(snapshot)
+            awaitExpiry()
+        }
+    }
+
+    private func awaitExpiry() {
+        let now = Int64(Clock.wall() / 1_000_000_000)
+        guard let snapshot, !snapshot.policy.isEmpty, let next = snapshot.policy.whitelist.nextExpiry(after: now) else {
+            return expiry.stop()
+        }
+        // The clock may be set meanwhile: looked at once an hour at least.
+        expiry.start(after: Int(min(next - now, 3600)) * 1000)
     }
 
     private func look() {
@@ -113,6 +133,7 @@ final class PolicyWatch {
         let isFirst = snapshot == nil
         snapshot = fresh
         if !isFirst || !fresh.policy.isEmpty { onChange(fresh) }
+        awaitExpiry()
     }
 
     // MARK: Watching

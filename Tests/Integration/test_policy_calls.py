@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from harness import Sandbox
+from harness import PATIENCE, Sandbox
 from test_policy import Policy, Running, events
 
 TRY = """
@@ -105,6 +105,28 @@ def test_a_key_that_comes_later_is_a_gap_until_the_next_run(sandbox: Sandbox, po
     assert [event["hotfix"] for event in told] == ["1", "2"]
     late = "threat policy, call:83: denied from the next run on"
     assert "unenforced" not in told[0] and late in " ".join(told[1]["unenforced"])
+    assert late in " ".join(result.report["unenforced"])
+    assert sandbox.shell("mkdir made").status != 0
+
+
+def test_an_exception_that_ends_is_a_gap_until_the_next_run(sandbox: Sandbox, policy: Policy) -> None:
+    policy.push(1, "call:mkdir", "call:chroot")
+    # Time enough to start.
+    ends = time.time() + 4 * PATIENCE
+    (policy.folder / "whitelist.toml").write_text("".join(
+        f'[[allow]]\nkey = "{key}"\nreason = "r"\nauthor = "a"\nexpires = "{expires}"\n'
+        for key, expires in (
+            ("call:mkdir", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))), ("call:chroot", "2099-01-01"))
+    ))  # fmt: skip
+    give(policy)
+    running = Running(sandbox, "mkdir made && rmdir made && echo made || echo refused")
+    running.says("made")
+    time.sleep(max(ends - time.time(), 0) + 2)
+    running.says("made")
+    result = running.stop()
+    late = "threat policy, call:83: denied from the next run on"
+    told = [event.get("unenforced", []) for event in events(result) if event["event"] == "policy"]
+    assert len(told) == 2 and late not in " ".join(told[0]) and told[1][0].startswith(late)
     assert late in " ".join(result.report["unenforced"])
     assert sandbox.shell("mkdir made").status != 0
 
