@@ -31,11 +31,11 @@ public struct PolicyCalls: Sendable {
     /// - Parameter kinds: what is asked about: not what the kernel's own programs see.
     public init(_ judge: PolicyJudge, kinds: Set<KeyKind>, numbers: Numbers, now: Int64) {
         self.numbers = numbers
-        func refusals(_ kind: KeyKind, _ limit: UInt32, _ value: (UInt32) -> KeyValue) -> [UInt32: Refusal] {
+        func refusals(_ kind: KeyKind) -> [UInt32: Refusal] {
             guard kinds.contains(kind), judge.policy.has(kind) else { return [:] }
             var refusals: [UInt32: Refusal] = [:]
-            for number in 0..<limit {
-                guard let key = PolicyKey(.call, value(number)) else { continue }
+            for number in 0..<kind.numbers {
+                guard let key = KeyValue(kind, number: number).flatMap({ PolicyKey(.call, $0) }) else { continue }
                 let answer = judge.policy.verdict(key, now: now)
                 guard answer.isDenied else { continue }
                 let denial = PolicyJudge.Denial(answer: answer, key: key)
@@ -44,10 +44,9 @@ public struct PolicyCalls: Sendable {
             }
             return refusals
         }
-        // Beyond these are none.
-        calls = refusals(.call, 1024) { .call($0) }
-        families = refusals(.family, 64) { .family($0) }
-        ioctls = refusals(.ioctl, 256) { .ioctl(UInt8($0)) }
+        calls = refusals(.call)
+        families = refusals(.family)
+        ioctls = refusals(.ioctl)
     }
 
     public var isEmpty: Bool { calls.isEmpty && families.isEmpty && ioctls.isEmpty }
@@ -57,12 +56,12 @@ public struct PolicyCalls: Sendable {
 
     /// What these deny and `others` do not, in words: `call:161`.
     public func missing(in others: PolicyCalls?) -> [String] {
-        func missing(_ place: KeyPath<PolicyCalls, [UInt32: Refusal]>, _ value: (UInt32) -> KeyValue) -> [String] {
+        func missing(_ place: KeyPath<PolicyCalls, [UInt32: Refusal]>, _ kind: KeyKind) -> [String] {
             let known = others?[keyPath: place] ?? [:]
-            return self[keyPath: place].keys.filter { known[$0] == nil }.sorted().map { KeyText.text(value($0)) }
+            let late = self[keyPath: place].keys.filter { known[$0] == nil }.sorted()
+            return late.compactMap { KeyValue(kind, number: $0).map(KeyText.text) }
         }
-        return missing(\.calls) { .call($0) } + missing(\.families) { .family($0) }
-            + missing(\.ioctls) { .ioctl(UInt8($0)) }
+        return missing(\.calls, .call) + missing(\.families, .family) + missing(\.ioctls, .ioctl)
     }
 
     /// - Parameters:

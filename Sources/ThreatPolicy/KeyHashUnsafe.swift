@@ -35,6 +35,12 @@ public struct KeySecret: Hashable, Sendable {
         return KeySecret(low: source.next(), high: source.next())
     }
 
+    /// The one that takes its place: as random as this one is.
+    var next: KeySecret {
+        let digest = PolicySignature.digest((Array("mis policy secret".utf8) + bytes).span)
+        return KeySecret(bytes: Array(digest.prefix(16))) ?? .random()
+    }
+
     /// 16 bytes, the low word first, each word's lowest byte first.
     public var bytes: [UInt8] {
         [low, high].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64($0 * 8)) } }

@@ -33,6 +33,16 @@ public enum KeyKind: UInt8, CaseIterable, Sendable {
         case .call, .family, .ioctl: [.call]
         }
     }
+
+    /// How many numbers a kind has that is one of few, the kernel's own; 0: there is no end to it. Beyond these are none.
+    public var numbers: UInt32 {
+        switch self {
+        case .digest, .path, .name, .inode, .address: 0
+        case .call: 1024
+        case .family: 64
+        case .ioctl: 256
+        }
+    }
 }
 
 /// What is done (`enum policy_operation` in bpf/policy_key.h).
@@ -156,6 +166,17 @@ public enum KeyValue: Hashable, Sendable {
     case call(UInt32)
     case family(UInt32)
     case ioctl(UInt8)
+
+    /// - Returns: `nil` for a number that the kind does not have.
+    public init?(_ kind: KeyKind, number: UInt32) {
+        guard number < kind.numbers else { return nil }
+        switch kind {
+        case .call: self = .call(number)
+        case .family: self = .family(number)
+        case .ioctl: self = .ioctl(UInt8(truncatingIfNeeded: number))
+        case .digest, .path, .name, .inode, .address: return nil
+        }
+    }
 
     public var kind: KeyKind {
         switch self {

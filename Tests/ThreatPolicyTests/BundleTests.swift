@@ -46,6 +46,35 @@ import Testing
         #expect(bundle.threat(at: 0)?.reason == "high")
     }
 
+    /// What a full hotfix hits by chance is never a system call, family or ioctl type that nobody listed.
+    @Test func aHotfixDeniesNoCallByChance() throws {
+        let listed = [KeyValue.call(59), .family(1)].map { PolicyKey(.call, $0)! }
+        let many = (listed.count..<BundleKind.hotfix.capacity).map {
+            PolicyKey(.read, .inode(major: 1, minor: 1, inode: UInt64($0)))!
+        }
+        func build(_ keys: [PolicyKey]) throws -> Bundle {
+            let about = BundleBuilder.Description(
+                kind: .hotfix, serial: 1, created: 1, expires: 2, title: "t", secret: KeySecret(low: 5, high: 6))
+            let bytes = try BundleBuilder.build(keys.map { Threat(key: $0, reason: "r") }, about)
+            return try Bundle(PolicyBytes(bytes), trust: .anyone)
+        }
+        func denied(_ bundle: Bundle) -> [PolicyKey] {
+            let policy = ThreatPolicy(hotfix: bundle)
+            return [KeyKind.call, .family, .ioctl].flatMap { kind in
+                (0..<kind.numbers).map { PolicyKey(.call, KeyValue(kind, number: $0)!)! }
+            }
+            .filter { policy.verdict($0, now: 0).isDenied }
+        }
+        let bundle = try build(many + listed)
+        try bundle.checkConsistency()
+        #expect(denied(bundle) == listed)
+        // Its first secret would have hit some; the same one follows from it each time.
+        #expect(bundle.header.secret != KeySecret(low: 5, high: 6))
+        #expect(try build(many + listed).header == bundle.header)
+        // Who is not asked about calls has no reason to draw again.
+        #expect(try build(many).header.secret == KeySecret(low: 5, high: 6))
+    }
+
     @Test func refusesTooMuch() throws {
         let about = BundleBuilder.Description(kind: .hotfix, serial: 1, created: 1, expires: 2, title: "t")
         let many = (0..<(BundleKind.hotfix.capacity + 1)).map {
