@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Leftovers, Sandbox, cgroups, guardian, mount, sandbox_init, unmount, wait_for
+from harness import PATIENCE, Leftovers, Sandbox, cgroups, guardian, mount, sandbox_init, unmount, wait_for
 
 # Forks as fast as it can: a killer that goes by lists never catches up with it.
 FORKER = "import os\nprint('begun', flush=True)\nwhile True:\n  if os.fork(): os._exit(0)\n"
@@ -178,10 +178,11 @@ def test_a_living_run_is_not_taken_for_a_dead_one(root: Sandbox) -> None:
 
 
 def test_orphans_are_reaped(sandbox: Sandbox) -> None:
-    """3,000 processes whose parent is gone, under a limit of 512 at a time: zombies would use it up."""
+    """3,000 processes whose parent is gone, under a limit of 512 at a time: zombies would use it up. Where a fork takes
+    long, twice the limit."""
     script = (
         "import os, time\n"
-        "for _ in range(3000):\n"
+        f"for _ in range({3000 if PATIENCE == 1 else 1024}):\n"
         "  if not (child := os.fork()):\n"
         "    if not os.fork(): pass\n"
         "    os._exit(0)\n"
@@ -193,11 +194,16 @@ def test_orphans_are_reaped(sandbox: Sandbox) -> None:
     assert int(result.stdout) <= 3
 
 
-def peak(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
+def figure(file: str, name: str) -> int:
+    """Of a file of /proc that says `Name: N kB` in each line; 0 where the kernel has no such line."""
+    for line in Path(file).read_text().splitlines():
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def peak(pid: int) -> int:
+    return figure(f"/proc/{pid}/status", "VmHWM")
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -239,7 +245,11 @@ def test_memory_of_a_supervisor_at_rest(root: Sandbox) -> None:
     process = root.start("/bin/sh", "-c", "echo begun; exec sleep 30")
     begun(process)
     time.sleep(0.2)
-    assert peak(process.pid) < 16 << 20
+    # Kernel 7 maps the program's text by huge pages where the page cache holds it in such. 10 MB count as resident then, of
+    # which 2 MB were ever asked for; they are the page cache's, once for all runs. Nothing else is taken off.
+    assert peak(process.pid) - figure(f"/proc/{process.pid}/smaps_rollup", "FilePmdMapped") < 16 << 20
+    # What each supervisor takes for itself.
+    assert 0 < figure(f"/proc/{process.pid}/status", "RssAnon") < 4 << 20
 
 
 def test_no_descriptor_of_mis_inside(sandbox: Sandbox) -> None:
