@@ -59,7 +59,6 @@ public struct Caller: Sendable, Equatable {
         case setUser = 7
         case networkAdministration = 12
         case systemAdministration = 21
-        case performanceMonitoring = 38
         case bpf = 39
 
         public var name: String {
@@ -67,7 +66,6 @@ public struct Caller: Sendable, Equatable {
             case .setUser: "CAP_SETUID"
             case .networkAdministration: "CAP_NET_ADMIN"
             case .systemAdministration: "CAP_SYS_ADMIN"
-            case .performanceMonitoring: "CAP_PERFMON"
             case .bpf: "CAP_BPF"
             }
         }
