@@ -39,7 +39,7 @@ final class KernelPolicy {
         if new.isEmpty {
             try sandbox.arbiter.programs.dropPolicy(of: sandbox.sandbox)
         } else {
-            try sandbox.arbiter.programs.use(policy: identity(new, excused), for: sandbox.sandbox) {
+            try sandbox.arbiter.programs.use(policy: identity(new, now: now), for: sandbox.sandbox) {
                 (filling) throws(ArbiterError) in
                 try unsafe filling.whitelist(filter: excused.filter.span.bytes, keys: excused.keys.span.bytes)
                 if let hotfix = new.hotfix {
@@ -86,9 +86,10 @@ final class KernelPolicy {
         try sandbox.arbiter.programs.mappingRevoked(in: sandbox.sandbox)
     }
 
-    /// Names this very content: bundles by their digests, exceptions by the keys that hold now.
-    private func identity(_ policy: ThreatPolicy, _ excused: KernelForm) -> UInt64 {
-        var text = excused.filter + excused.keys
+    /// Names this very content: bundles by their digests, exceptions by the keys that hold now, not by their hashes, which
+    /// are another supervisor's own: then each sandbox would have a copy, and the kernel's table is full at eight.
+    private func identity(_ policy: ThreatPolicy, now: Int64) -> UInt64 {
+        var text = policy.whitelist.identity(now: now)
         for bundle in [policy.base, policy.hotfix] { text += bundle?.identity ?? [0] }
         let digest = PolicySignature.digest(text.span)
         return max(digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }, 1)

@@ -46,6 +46,14 @@ public struct Whitelist: Sendable {
     /// The keys that are excused at `now`.
     func keys(now: Int64) -> [KeyHash] { places.filter { entries[$0.value].expires > now }.map(\.key) }
 
+    /// 32 bytes that name what is excused at `now`, whoever asks: nothing of the secret is in them.
+    public func identity(now: Int64) -> [UInt8] {
+        var lines: Set<String> = []
+        for entry in entries where entry.expires > now { for key in entry.keys { lines.insert("\(key)\n") } }
+        let text = lines.sorted().flatMap(\.utf8)
+        return PolicySignature.digest(text.span)
+    }
+
     /// When the next of the entries that hold at `now` stops doing so; `nil`: none does.
     public func nextExpiry(after now: Int64) -> Int64? { entries.map(\.expires).filter { $0 > now }.min() }
 

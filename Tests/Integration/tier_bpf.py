@@ -398,6 +398,23 @@ def test_what_is_open_is_taken_away_where_the_profile_asks(tables: None, root: S
         shutil.rmtree(stream)
 
 
+def test_sandboxes_with_one_policy_share_its_place_in_the_kernel(tables: None, root: Sandbox, policy: Policy) -> None:
+    """There are eight places. What each supervisor has for itself, the whitelist's secret, makes no difference."""
+    for name in ("known", "excused", "free"):
+        root.write(name, name)
+    (policy.folder / "whitelist.toml").write_text(
+        '[[allow]]\nkey = "name:excused"\nreason = "r"\nauthor = "a"\nexpires = "2099-01-01"\n')  # fmt: skip
+    policy.push(1, "name:known", "name:excused")
+    script = "cat known excused free 2>&-; echo; read line; cat free 2>&-; echo end"
+    running = [root.start("/bin/sh", "-c", script, options=BPF, stdin=subprocess.PIPE) for _ in range(12)]
+    for process in running:
+        assert process.stdout.readline() == b"excusedfree\n"
+    policy.push(2, "name:known", "name:excused", "name:free")
+    wait_for(lambda: policies(root.state / "sessions") >= 2 * len(running), "the policy in each sandbox", seconds=60)
+    for process in running:
+        assert process.communicate(b"\n", timeout=60)[0] == b"end\n"
+
+
 def policies(sessions: Path) -> int:
-    """Changes of the policy that the one session there has recorded."""
+    """Changes of the policy that the sessions there have recorded."""
     return sum(path.read_text().count('"event":"policy"') for path in sessions.glob("*/execution.jsonl"))

@@ -36,6 +36,24 @@ import Testing
         #expect(whitelist.nextExpiry(after: 100) == nil)
     }
 
+    /// What names a policy in the kernel must be the same for every supervisor, and other as soon as less is excused.
+    @Test func aWhitelistIsNamedByWhatHoldsAndNotByItsSecret() throws {
+        func whitelist(_ ends: Int64) throws -> Whitelist {
+            Whitelist(
+                try [("good", 100), ("late", ends)].map { name, expires in
+                    let key = try #require(PolicyKey(.read, .name(Array(name.utf8))))
+                    return WhitelistEntry(keys: [key], reason: "r", author: "a", expires: expires, origin: "w:1")
+                })
+        }
+        let (one, same, longer) = (try whitelist(50), try whitelist(50), try whitelist(200))
+        #expect(one.kernelForm(now: 10).filter != same.kernelForm(now: 10).filter)
+        #expect(one.identity(now: 10) == same.identity(now: 10))
+        #expect(one.identity(now: 10) == longer.identity(now: 10))
+        #expect(one.identity(now: 50) != one.identity(now: 10))
+        #expect(one.identity(now: 50) != longer.identity(now: 50))
+        #expect(one.identity(now: 100) == Whitelist([]).identity(now: 0))
+    }
+
     @Test(arguments: BundleKind.allCases)
     func aBundleGivesItsFilterAndOnlyABaseItsKeys(_ kind: BundleKind) throws {
         let keys = BundleTests.keys(60)
