@@ -72,11 +72,16 @@ public struct Endpoint: Equatable, Sendable {
         self.text = text
     }
 
+    /// Whether the host is an address: nothing has to be looked up.
+    public var isNumeric: Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return host.contains(":") || (parts.count == 4 && parts.allSatisfy { UInt8($0) != nil })
+    }
+
     /// Whether it is this machine by its very address: a name may lead anywhere.
     var isLoopback: Bool {
         if host == "localhost" || host == "::1" { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+        return isNumeric && !host.contains(":") && host.hasPrefix("127.")
     }
 }
 

@@ -3,8 +3,9 @@ import Feed
 import LinuxSystem
 import ThreatPolicy
 
-/// A connection to an MQTT broker with libmosquitto, served from the outside: no thread, nothing blocks but the look-up of
-/// the host's name. Unsafe: libmosquitto's handle and callbacks.
+/// A connection to an MQTT broker with libmosquitto, served from the outside: nothing blocks. libmosquitto looks the host's
+/// name up while it connects, and waits for the answer; so it is asked for only when the resolver has just given one to a
+/// thread of ours. Unsafe: libmosquitto's handle and callbacks.
 @safe final class Broker {
     struct Settings {
         var address: BrokerAddress
@@ -36,6 +37,8 @@ import ThreatPolicy
     var onFailure: (_ why: String, _ next: Int) -> Void = { _, _ in }
 
     private var handle: OpaquePointer?
+    /// Of the host's name. One that was given up goes on, and is asked again at the next try.
+    private var lookup: NameLookup?
     private var isReachable = false
     private var isResumed = false
     private var failure: String?
@@ -90,6 +93,15 @@ import ThreatPolicy
         case .ready(let since):
             if retry.failures > 0, Self.now - since > Self.settled { retry.reset() }
         }
+        if let lookup {
+            switch lookup.answer {
+            case .none: return
+            case .found: return open()
+            case .failed(let why):
+                self.lookup = nil
+                return failed(why)
+            }
+        }
         var result: Int32 = 0
         var error: Int32 = 0
         if readable {
@@ -120,6 +132,14 @@ import ThreatPolicy
         lastLog = nil
         isReachable = false
         state = .connecting(since: Self.now)
+        if lookup == nil, !settings.address.endpoint.isNumeric {
+            lookup = NameLookup(settings.address.endpoint.host)
+        }
+        if lookup == nil { open() }
+    }
+
+    private func open() {
+        lookup = nil
         errno = 0
         var result: Int32
         if unsafe handle == nil {
@@ -274,7 +294,7 @@ import ThreatPolicy
             return error == 0 ? "the connection was closed\(log)" : "\(Errno(error))\(log)"
         }
         if code == Int32(MOSQ_ERR_EAI.rawValue) {
-            return unsafe "\(settings.address.endpoint.host) is not found: \(String(cString: gai_strerror(error)))"
+            return NameLookup.text(of: error, settings.address.endpoint.host)
         }
         // libmosquitto 2.0.11 has no words for it.
         if code == Int32(MOSQ_ERR_KEEPALIVE.rawValue) { return "it stopped answering" }

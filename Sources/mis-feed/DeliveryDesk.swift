@@ -10,6 +10,8 @@ final class DeliveryDesk {
         case wanted(Int)
         case known
         case refused
+        /// Refused for good: what is here is newer. The same file need not come again.
+        case older
         /// The folder cannot be asked now.
         case later(String)
     }
@@ -97,11 +99,10 @@ final class DeliveryDesk {
             }
             return .wanted(found.fileBytes)
         } catch {
-            if case .refused(let why) = error {
-                refuse(why.description, source)
-                return .refused
-            }
-            return .later(error.description)
+            guard case .refused(let why) = error else { return .later(error.description) }
+            refuse(why.description, source)
+            if case .older = why { return .older }
+            return .refused
         }
     }
 

@@ -33,7 +33,8 @@ import ThreatPolicy
 
     private enum Verdict: Equatable {
         case open
-        case known
+        /// The file is not wanted, nor when it is asked about again.
+        case settled
         case refused
         case failed(String)
     }
@@ -105,6 +106,8 @@ import ThreatPolicy
         unsafe feed_curl_number(handle, CURLOPT_MAXREDIRS, 5)
         unsafe feed_curl_number(handle, CURLOPT_FAILONERROR, 1)
         unsafe feed_curl_number(handle, CURLOPT_NOSIGNAL, 1)
+        // A name is looked up on a thread; one that is still at it when the pull is given up is not waited for.
+        unsafe feed_curl_number(handle, CURLOPT_QUICK_EXIT, 1)
         unsafe feed_curl_text(handle, CURLOPT_USERAGENT, "mis-feed")
         unsafe feed_curl_number(handle, CURLOPT_CONNECTTIMEOUT_MS, min(stall * 1000, 10_000))
         // Slower than this for so long is stalled; whatever trickles on ends after an hour.
@@ -161,7 +164,7 @@ import ThreatPolicy
         case .wanted(let size):
             if let made = ReceivedBytes(capacity: size) { return made }
             verdict = .failed("no memory for \(size) bytes")
-        case .known: verdict = .known
+        case .known, .older: verdict = .settled
         case .refused: verdict = .refused
         case .later(let why): verdict = .failed(why)
         }
@@ -173,7 +176,7 @@ import ThreatPolicy
         isRunning = false
         switch verdict {
         case .failed(let why): return ended(why)
-        case .known:
+        case .settled:
             desk.remember(found, head: head, index)
             return ended(nil)
         case .refused: return ended(nil)

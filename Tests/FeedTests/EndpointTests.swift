@@ -34,10 +34,18 @@ import Testing
         for text in [
             "mqtt://broker.example.org", "mqtt://127.0.0.1.example.org", "mqtt://10.0.0.1", "mqtts://a/topic",
             "tcp://a",
-            "mqtt://127.0.0.256",
+            "mqtt://127.0.0.256", "mqtt://[127.0.0.1::]",
         ] {
             #expect(throws: EndpointError.self) { try BrokerAddress(text) }
         }
+    }
+
+    @Test(arguments: [
+        ("https://10.0.0.1", true), ("https://[2001:db8::1]", true), ("https://10.0.0.example", false),
+        ("https://10.0.0.256", false), ("https://a", false), ("https://1.2.3", false),
+    ])
+    func addressesNeedNoResolver(text: String, isNumeric: Bool) throws {
+        #expect(try WebAddress(text).endpoint.isNumeric == isNumeric)
     }
 
     @Test func randomTextsAreReadOrRefused() {

@@ -362,6 +362,29 @@ def test_a_clock_that_is_set_back(feed: Feed, authority: Authority, web: Web, br
     assert "it expired at 2023-11-14" in feed("subscribe", "--once", "--mqtt", broker.url, status=1)
 
 
+def test_a_resolver_that_says_nothing(feed: Feed, authority: Authority, web: Web) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("root is needed to put another /etc/resolv.conf in place")
+    web.answers["/h.mip"] = file(feed.bundle(4))
+    (feed.folder / "resolver").write_text("nameserver 127.9.8.7\noptions timeout:30 attempts:2\n")
+    script = f'mount --bind {feed.folder}/resolver /etc/resolv.conf && exec "$@"'
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.9.8.7", 53))
+        process = feed.start(
+            "--mqtt", "mqtts://broker.example.org", "--url", "https://web.example.org/h.mip", "--url", web.url("/h.mip"),
+            "--ca", authority.ca, "--interval", "2s",
+            before=["unshare", "--mount", "sh", "-c", script, "sh"])  # fmt: skip
+        # Who needs no resolver is served meanwhile, again and again; the others are given up in their time.
+        feed.got(4, seconds=5)
+        wait_for(lambda: len(web.requests) >= 3, "pulls while names are looked up", 10)
+        feed.said(r"mqtts://broker.example.org: failed: no answer within 10 s", seconds=15)
+        feed.said(r"https://web.example.org/h.mip: failed", seconds=15)
+        wait_for(lambda: len(web.requests) >= 7, "pulls after that", 15)
+        begun = time.monotonic()
+        assert feed.stop(process) == 0
+        assert time.monotonic() - begun < 5
+
+
 def test_a_resolver_that_is_set_up_anew(feed: Feed, broker: Broker) -> None:
     if os.geteuid() != 0:
         pytest.skip("root is needed to put another /etc/resolv.conf in place")
