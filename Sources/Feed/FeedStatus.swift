@@ -30,6 +30,21 @@ public struct FeedStatus: Equatable, Sendable {
         public var validated: String?
 
         public init(name: String) { self.name = name }
+
+        // By their names in the file, for reading and writing.
+        static var counts: [(String, WritableKeyPath<Source, UInt64>)] {
+            [
+                ("delivered", \.delivered), ("known", \.known), ("refused", \.refused), ("failures", \.failures),
+                ("failures_in_a_row", \.failuresInARow),
+            ]
+        }
+        static var serials: [(String, WritableKeyPath<Source, UInt64?>)] { [("base", \.base), ("hotfix", \.hotfix)] }
+        static var times: [(String, WritableKeyPath<Source, Int64?>)] {
+            [("last_contact", \.lastContact), ("last_new", \.lastNew), ("last_failure_time", \.lastFailureTime)]
+        }
+        static var words: [(String, WritableKeyPath<Source, String?>)] {
+            [("last_failure", \.lastFailure), ("validated", \.validated)]
+        }
     }
 
     public var sources: [Source] = []
@@ -69,20 +84,12 @@ public struct FeedStatus: Equatable, Sendable {
         writer.object { writer in
             writer.member("source", source.name)
             writer.member("state", source.state)
-            writer.member("last_contact", source.lastContact)
-            writer.member("last_new", source.lastNew)
-            writer.member("base", source.base)
-            writer.member("hotfix", source.hotfix)
-            writer.member("delivered", source.delivered)
-            writer.member("known", source.known)
-            writer.member("refused", source.refused)
-            writer.member("failures", source.failures)
-            writer.member("failures_in_a_row", source.failuresInARow)
-            writer.member("last_failure", source.lastFailure)
-            writer.member("last_failure_time", source.lastFailureTime)
+            for (name, time) in Source.times { writer.member(name, source[keyPath: time]) }
+            for (name, serial) in Source.serials { writer.member(name, source[keyPath: serial]) }
+            for (name, count) in Source.counts { writer.member(name, source[keyPath: count]) }
+            for (name, word) in Source.words { writer.member(name, source[keyPath: word]) }
             writer.member("etag", source.validators.entityTag)
             writer.member("last_modified", source.validators.lastModified)
-            writer.member("validated", source.validated)
         }
     }
 
@@ -99,20 +106,12 @@ public struct FeedStatus: Equatable, Sendable {
             guard let name = entry["source"]?.string else { continue }
             var source = Source(name: name)
             source.state = entry["state"]?.string ?? source.state
-            source.lastContact = entry["last_contact"]?.int64
-            source.lastNew = entry["last_new"]?.int64
-            source.base = entry["base"]?.uint64
-            source.hotfix = entry["hotfix"]?.uint64
-            source.delivered = entry["delivered"]?.uint64 ?? 0
-            source.known = entry["known"]?.uint64 ?? 0
-            source.refused = entry["refused"]?.uint64 ?? 0
-            source.failures = entry["failures"]?.uint64 ?? 0
-            source.failuresInARow = entry["failures_in_a_row"]?.uint64 ?? 0
-            source.lastFailure = entry["last_failure"]?.string
-            source.lastFailureTime = entry["last_failure_time"]?.int64
+            for (name, time) in Source.times { source[keyPath: time] = entry[name]?.int64 }
+            for (name, serial) in Source.serials { source[keyPath: serial] = entry[name]?.uint64 }
+            for (name, count) in Source.counts { source[keyPath: count] = entry[name]?.uint64 ?? 0 }
+            for (name, word) in Source.words { source[keyPath: word] = entry[name]?.string }
             source.validators = Validators(
                 entityTag: entry["etag"]?.string, lastModified: entry["last_modified"]?.string)
-            source.validated = entry["validated"]?.string
             sources.append(source)
         }
     }

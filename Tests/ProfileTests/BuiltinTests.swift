@@ -18,9 +18,9 @@ import Testing
     @Test(arguments: ["agent", "default", "job"])
     func theWorkspaceIsWritableAndTheSystemIsNot(name: String) throws {
         let at = try decisions(name)
-        #expect(at("/work/project/src/x.c").mayWrite)
-        #expect(at("/work/project/build/x").mayExecute)
-        #expect(at("/work/other").access == nil)
+        #expect(at("/srv/project/src/x.c").mayWrite)
+        #expect(at("/srv/project/build/x").mayExecute)
+        #expect(at("/srv/other").access == nil)
         for folder in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt"] {
             #expect(at(folder + "/x").access == .read)
             #expect(at(folder + "/x").mayExecute)
@@ -44,8 +44,8 @@ import Testing
             "~/.config/google-chrome/x", "~/.bash_history", "~/.zsh_history", "~/.cargo/credentials.toml",
             "/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/etc/shadow",
             "/etc/gshadow",
-            "/etc/sudoers", "/etc/sudoers.d/x", "/etc/ssh/ssh_host_ed25519_key", "/work/project/.env",
-            "/work/project/a/b/.env", "~/.claude/.env",
+            "/etc/sudoers", "/etc/sudoers.d/x", "/etc/ssh/ssh_host_ed25519_key", "/srv/project/.env",
+            "/srv/project/a/b/.env", "~/.claude/.env",
         ] {
             let full = path.hasPrefix("~") ? "/home/dev" + path.dropFirst() : path
             #expect(at(full).access == .deny, "\(path)")
@@ -56,8 +56,8 @@ import Testing
             #expect(!at("/home/dev" + path.dropFirst()).mayWrite, "\(path)")
         }
         #expect(at("/etc/ssh/ssh_config").mayRead)
-        #expect(at("/work/project/.envrc").mayRead)
-        #expect(at("/work/project/env").mayWrite)
+        #expect(at("/srv/project/.envrc").mayRead)
+        #expect(at("/srv/project/env").mayWrite)
     }
 
     @Test(arguments: ["agent", "default", "job"])
@@ -69,22 +69,22 @@ import Testing
             ".idea/x", ".claude/commands/x", ".claude/agents/x", ".envrc", ".husky/pre-commit", ".bashrc", ".profile",
             ".zshrc",
         ] {
-            #expect(at("/work/project/" + path).access == .protect, "\(path)")
+            #expect(at("/srv/project/" + path).access == .protect, "\(path)")
         }
         for path in ["~/.bashrc", "~/.zshrc", "~/.profile", "~/.gitconfig", "~/.local/bin/x"] {
             #expect(!at("/home/dev" + path.dropFirst()).mayWrite, "\(path)")
         }
         for path in [".git/index", ".git/objects/x", ".git/refs/heads/x", ".claude/x", "bashrc"] {
-            #expect(at("/work/project/" + path).mayWrite, "\(path)")
+            #expect(at("/srv/project/" + path).mayWrite, "\(path)")
         }
     }
 
     @Test func hooksOfTheCommonDirectory() throws {
         let worktree = Variables(
-            workspace: "/work/tree", home: "/home/dev", uid: 1000, gitCommonDirectory: "/work/main/.git")
+            workspace: "/srv/tree", home: "/home/dev", uid: 1000, gitCommonDirectory: "/srv/main/.git")
         let rules = try ProfileLoader(sources: .builtIn, variables: worktree).load("default").profile.filesystem.rules
-        #expect(RuleSet(rules).access(for: "/work/main/.git/hooks/x").access == .protect)
-        let outside = Variables(workspace: "/work/tree", home: "/home/dev", uid: 1000, gitCommonDirectory: nil)
+        #expect(RuleSet(rules).access(for: "/srv/main/.git/hooks/x").access == .protect)
+        let outside = Variables(workspace: "/srv/tree", home: "/home/dev", uid: 1000, gitCommonDirectory: nil)
         let without = try ProfileLoader(sources: .builtIn, variables: outside).load("default").profile.filesystem.rules
         #expect(without.filter { $0.pattern == .unavailable(variable: "GIT_COMMON_DIR") }.count == 2)
     }

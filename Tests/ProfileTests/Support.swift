@@ -1,7 +1,7 @@
 @testable import Profile
 
 let variables = Variables(
-    workspace: "/work/project", home: "/home/dev", uid: 1000, gitCommonDirectory: "/work/project/.git")
+    workspace: "/srv/project", home: "/home/dev", uid: 1000, gitCommonDirectory: "/srv/project/.git")
 
 /// Profiles in memory, in front of the built-ins.
 func sources(_ texts: [String: String]) -> ProfileSources {

@@ -67,14 +67,7 @@ struct DatabaseAdd: ParsableCommand {
         commandName: "add",
         abstract: "List keys, or say something else of them; makes the database when it is not there.")
 
-    @Argument(help: "The database.")
-    var database: String
-
-    @Argument(help: "Keys: 'path:/x', 'execute name:nc', ...")
-    var keys: [String]
-
-    @Option(help: "Why, in a sentence for people.")
-    var reason: String
+    @OptionGroup var what: DatabaseKeys
 
     @Option(help: "CVE-2026-1234")
     var cve: String?
@@ -90,9 +83,11 @@ struct DatabaseAdd: ParsableCommand {
     func run() throws {
         let score = cvss.flatMap { Threat.score($0) }
         if let cvss, score == nil { throw ValidationError("--cvss \(cvss): no score: write 0.0 to 10.0") }
-        let threats = try DatabaseTools.keys(keys).map { Threat(key: $0, reason: reason, cve: cve, score: score) }
+        let threats = try DatabaseTools.keys(what.keys).map {
+            Threat(key: $0, reason: what.reason, cve: cve, score: score)
+        }
         try DatabaseTools.telling {
-            let changes = try PolicyDatabase(database, .write).list(
+            let changes = try PolicyDatabase(what.database, .write).list(
                 threats, source: source, isWhole: false, by: signing.signature("added by hand"))
             DatabaseTools.tell(changes, of: source)
         }
@@ -104,14 +99,7 @@ struct DatabaseRemove: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove", abstract: "Take keys off the list; the history keeps them, and why.")
 
-    @Argument(help: "The database.")
-    var database: String
-
-    @Argument(help: "Keys: 'path:/x', 'execute name:nc', ...")
-    var keys: [String]
-
-    @Option(help: "Why, in a sentence for people.")
-    var reason: String
+    @OptionGroup var what: DatabaseKeys
 
     @Option(help: "Only on this source's word; default: everybody's.")
     var source: String?
@@ -120,13 +108,13 @@ struct DatabaseRemove: ParsableCommand {
     var author: String?
 
     func run() throws {
-        let keys = try DatabaseTools.keys(keys)
+        let keys = try DatabaseTools.keys(what.keys)
         try DatabaseTools.telling {
-            guard try DatabaseTools.isDatabase(database) else {
-                throw PolicyTools.failure("\(database): no database of threats")
+            guard try DatabaseTools.isDatabase(what.database) else {
+                throw PolicyTools.failure("\(what.database): no database of threats")
             }
-            let changes = try PolicyDatabase(database, .write).remove(
-                keys, source: source, by: DatabaseTools.signature(reason, author: author))
+            let changes = try PolicyDatabase(what.database, .write).remove(
+                keys, source: source, by: DatabaseTools.signature(what.reason, author: author))
             DatabaseTools.tell(changes, of: source ?? "all sources")
         }
     }
@@ -183,6 +171,18 @@ struct DatabaseCheck: ParsableCommand {
                 "\(self.database): good: revision \(try database.revision()), \(try database.entries().count) entries")
         }
     }
+}
+
+/// What is changed by hand.
+struct DatabaseKeys: ParsableArguments {
+    @Argument(help: "The database.")
+    var database: String
+
+    @Argument(help: "Keys: 'path:/x', 'execute name:nc', ...")
+    var keys: [String]
+
+    @Option(help: "Why, in a sentence for people.")
+    var reason: String
 }
 
 /// Who changes something, and why.
