@@ -28,7 +28,7 @@ typedef struct {
 #endif
 
 // Raised with every change of a layout below.
-#define ARBITER_VERSION 2
+#define ARBITER_VERSION 3
 
 enum {
     ARBITER_SANDBOXES = 4096,
@@ -44,6 +44,9 @@ enum {
     ARBITER_PATH_STEPS = 28,
     ARBITER_ALERT_BYTES = 65536,
     ARBITER_TRACE_BYTES = 524288,
+    // Places whose rings stay for the next sandbox there: a ring entered or taken out waits for every reader in the
+    // kernel, milliseconds each.
+    ARBITER_KEPT_RINGS = 16,
     ARBITER_LINKS = 96,
     ARBITER_LINK_BYTES = 32,
     // Threat policies in the kernel at a time: what is in force, a canary, and what is being replaced.
@@ -209,6 +212,9 @@ struct arbiter_sandbox {
     ARBITER_U32 policy;
     // Seconds; 0: nothing is remembered.
     ARBITER_U32 lifetime[ARBITER_LIFETIMES];
+    // Its cgroup is no more, or its supervisor is taking it out: what is left is for whoever collects.
+    ARBITER_U32 gone;
+    ARBITER_U32 unused;
 };
 
 struct arbiter_policy {
@@ -237,22 +243,15 @@ struct arbiter_label {
     ARBITER_U32 rule;
 };
 
-// A label to be put on what `descriptor` of process `pid` stands for, or (node != 0) an anchor of a name rule.
-struct arbiter_request_key {
-    ARBITER_U32 pid;
-    ARBITER_U32 descriptor;
-};
-
-struct arbiter_request {
-    ARBITER_U32 slot;
-    ARBITER_U32 node;
-    ARBITER_U32 rights;
-    ARBITER_U32 rule;
-    ARBITER_U32 flags;
-    // 1: done; 2: the map is full.
-    ARBITER_U32 answer;
-    // What was labelled: the part of the label's key that only the kernel knows, needed to take the label out again.
+// What a descriptor stands for, as only the kernel knows it: where its inode is, and what tells it from a later one
+// there.
+struct arbiter_object {
     ARBITER_U64 inode;
+    ARBITER_U64 number;
+    ARBITER_U32 descriptor;
+    ARBITER_U32 device;
+    ARBITER_U32 generation;
+    ARBITER_U32 unused;
 };
 
 // Name rules are a tree read from the last part of a path to the first: (sandbox, node, part) leads to the next node.
@@ -383,12 +382,15 @@ struct arbiter_registry {
     ARBITER_U32 links;
     // Sandboxes with rights taken away: while there is one, the uses of open files are judged.
     ARBITER_U32 revoked;
-    ARBITER_U32 unused;
+    // Cgroups were made below a sandbox's.
+    ARBITER_U32 nested;
     // Secrets that make cached verdicts unguessable; set once before any sandbox is there.
     ARBITER_U64 secret[8];
     // A bit for every cgroup of a sandbox: no bit, not inside. A bit may also mean nothing.
     ARBITER_U64 filter[ARBITER_FILTER_WORDS];
     char link[ARBITER_LINKS][ARBITER_LINK_BYTES];
+    // The program each of them holds, by the kernel's number for it.
+    ARBITER_U32 program[ARBITER_LINKS];
 };
 
 // Changed by the kernel when a folder has moved, by the supervisor when a rule has: older verdicts are void.
@@ -404,11 +406,11 @@ struct arbiter_tree {
 };
 
 #define ARBITER_SAME(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-ARBITER_SAME(arbiter_sandbox, 80);
+ARBITER_SAME(arbiter_sandbox, 88);
 ARBITER_SAME(arbiter_policy, 256);
 ARBITER_SAME(arbiter_label_key, 16);
 ARBITER_SAME(arbiter_label, 24);
-ARBITER_SAME(arbiter_request, 32);
+ARBITER_SAME(arbiter_object, 32);
 ARBITER_SAME(arbiter_name_key, 76);
 ARBITER_SAME(arbiter_anchor_key, 16);
 ARBITER_SAME(arbiter_anchor, 32);

@@ -40,7 +40,6 @@ MAP(BPF_MAP_TYPE_PERCPU_ARRAY, ARBITER_SANDBOXES, u32, struct arbiter_counters) 
 GROWING_MAP(BPF_MAP_TYPE_HASH, ARBITER_LABELS, struct arbiter_label_key, struct arbiter_label) labels SEC(".maps");
 GROWING_MAP(BPF_MAP_TYPE_HASH, ARBITER_NAMES, struct arbiter_name_key, struct arbiter_name) names SEC(".maps");
 GROWING_MAP(BPF_MAP_TYPE_HASH, ARBITER_NAMES, struct arbiter_anchor_key, struct arbiter_anchor) anchors SEC(".maps");
-GROWING_MAP(BPF_MAP_TYPE_HASH, 65536, struct arbiter_request_key, struct arbiter_request) requests SEC(".maps");
 GROWING_MAP(BPF_MAP_TYPE_LPM_TRIE, 65536, struct arbiter_address_key, struct arbiter_address) addresses SEC(".maps");
 MAP(BPF_MAP_TYPE_LRU_HASH, 16384, struct arbiter_repeat_key, struct arbiter_repeat) repeats SEC(".maps");
 

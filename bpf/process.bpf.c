@@ -95,6 +95,7 @@ int BPF_PROG(cgroup_made, struct cgroup *group, const char *path) {
     if (!slot)
         return 0;
     u32 mine = *slot;
+    registry.nested = 1;
     if (bpf_map_update_elem(&cgroups, &id, &mine, BPF_ANY)) {
         registry.crowded = 1;
         count(mine, ARBITER_COUNT_FAILED_CLOSED);
@@ -103,18 +104,22 @@ int BPF_PROG(cgroup_made, struct cgroup *group, const char *path) {
     return 0;
 }
 
+// Whether or not there is a sandbox: one that was being entered when its supervisor was killed is not counted yet.
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_gone, struct cgroup *group, const char *path) {
-    if (!registry.sandboxes)
-        return 0;
     u64 id = group->kn->id;
     u32 *slot = bpf_map_lookup_elem(&cgroups, &id);
     if (!slot)
         return 0;
     u32 mine = *slot;
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &mine);
-    // The sandbox's own cgroup is its supervisor's to take out.
-    if (sandbox && sandbox->cgroup != id)
+    if (!sandbox)
+        return 0;
+    // The sandbox's own cgroup is its supervisor's to take out, or whoever collects after that one's death: told here,
+    // so that nobody has to look for every cgroup at every start.
+    if (sandbox->cgroup == id)
+        sandbox->gone = 1;
+    else
         bpf_map_delete_elem(&cgroups, &id);
     return 0;
 }

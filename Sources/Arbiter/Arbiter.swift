@@ -7,8 +7,7 @@ import LinuxSystem
     let root: String
     let without: String
     let tables: Tables
-    let links: [Int32]
-    let linkNames: [String]
+    let links: [Link]
     let registry: UnsafeMutablePointer<arbiter_registry>
     let tree: UnsafeMutablePointer<arbiter_tree>
     let sandboxes: UnsafeMutablePointer<arbiter_sandbox>
@@ -30,8 +29,9 @@ import LinuxSystem
         let pins = try Pins(root: root, without: without)
         let loaded = try pins.ensure(without: without)
         let arbiter = try attached(to: pins.folder, root: root, without: without, loaded: loaded)
-        let wanted = arbiter.wanted()
-        let lacking = wanted.filter { !arbiter.linkNames.contains($0) && !missing.contains($0) }
+        let wanted = unsafe Arbiter.wanted(arbiter.registry)
+        let found = Set(arbiter.programs)
+        let lacking = wanted.keys.filter { !found.contains($0) && !missing.contains($0) }.sorted()
         guard lacking.isEmpty, !wanted.isEmpty else { throw .incomplete("\(arbiter.pins)/links", lacking) }
         unsafe cbpf_tree_tick(arbiter.tree)
         arbiter.collect()
@@ -45,63 +45,64 @@ import LinuxSystem
         let tables = try Tables.open(pins)
         let registryMap = try Pins.map(pins, "_data_registry", key: 4, value: MemoryLayout<arbiter_registry>.size)
         let treeMap = try Pins.map(pins, "_data_tree", key: 4, value: MemoryLayout<arbiter_tree>.size)
-        let (links, names) = try openLinks(pins)
         guard let registry = unsafe cbpf_registry(registryMap.number), let tree = unsafe cbpf_tree(treeMap.number),
             let sandboxes = unsafe cbpf_sandboxes(tables.sandboxes.number)
         else {
             throw .system(Errno(errno).doing("mapping the tables of", pins))
         }
-        let arbiter = unsafe Arbiter(
-            pins: pins, root: root, without: without, tables: tables, links: links, linkNames: names,
-            registry: registry, tree: tree, sandboxes: sandboxes, loaded: loaded)
         guard unsafe registry.pointee.version == UInt32(ARBITER_VERSION) else { throw .foreignPin(pins) }
-        return arbiter
+        let links = try openLinks(pins, unsafe wanted(registry))
+        return unsafe Arbiter(
+            pins: pins, root: root, without: without, tables: tables, links: links, registry: registry, tree: tree,
+            sandboxes: sandboxes, loaded: loaded)
     }
 
-    /// The programs that were attached when the pins were made: this kernel's whole set.
-    private func wanted() -> [String] {
-        var names: [String] = []
-        while let name = unsafe cbpf_registry_link(registry, UInt32(names.count)) {
-            unsafe names.append(String(cString: name))
+    /// The programs that were attached when the pins were made, this kernel's whole set: their names, and the kernel's
+    /// numbers for them.
+    private static func wanted(_ registry: UnsafeMutablePointer<arbiter_registry>) -> [String: UInt32] {
+        var programs: [String: UInt32] = [:]
+        var index: UInt32 = 0
+        while let name = unsafe cbpf_registry_link(registry, index) {
+            unsafe programs[String(cString: name)] = cbpf_registry_program(registry, index)
+            index += 1
         }
-        return names
+        return programs
+    }
+
+    /// What holds a program in its place.
+    struct Link {
+        let name: String
+        let descriptor: Int32
+        let program: UInt32
+
+        /// A link is told by the program it holds.
+        var holds: Bool { program != 0 && cbpf_link_program(descriptor) == program }
     }
 
     /// Held open: the programs then stay attached even if somebody removes the pins under a running sandbox.
-    private static func openLinks(_ pins: String) throws(ArbiterError) -> (links: [Int32], names: [String]) {
+    private static func openLinks(_ pins: String, _ wanted: [String: UInt32]) throws(ArbiterError) -> [Link] {
         let names: [String]
-        do { names = try namesInFolder("\(pins)/links").sorted() } catch {
+        do { names = try namesInFolder("\(pins)/links") } catch {
             throw .system(error.doing("reading", "\(pins)/links"))
         }
-        var links: [Int32] = []
+        var links: [Link] = []
         for name in names {
             let path = "\(pins)/links/\(name)"
-            let link = unsafe cbpf_pinned(path)
-            if link >= 0 { links.append(link) }
-            guard link >= 0, holds(link, name) else {
-                for link in links { close(link) }
+            let link = Link(name: name, descriptor: unsafe cbpf_pinned(path), program: wanted[name] ?? 0)
+            if link.descriptor >= 0 { links.append(link) }
+            guard link.descriptor >= 0, link.holds else {
+                for link in links { close(link.descriptor) }
                 throw .foreignPin(path)
             }
         }
-        return (links, names)
+        return links
     }
 
     deinit {
-        for link in links { close(link) }
+        for link in links { close(link.descriptor) }
         unsafe cbpf_registry_unmap(registry)
         unsafe cbpf_tree_unmap(tree)
         unsafe cbpf_sandboxes_unmap(sandboxes)
-    }
-
-    /// A link is told by the program it holds; the kernel keeps 15 bytes of a name.
-    private static func holds(_ link: Int32, _ name: String) -> Bool {
-        var text = [CChar](repeating: 0, count: 64)
-        let found = unsafe text.withUnsafeMutableBufferPointer {
-            unsafe cbpf_link_program(link, $0.baseAddress!, $0.count)
-        }
-        guard found == 0 else { return false }
-        let program = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return !program.isEmpty && name.hasPrefix(program)
     }
 
     /// What no longer stands: names of programs whose pin or attachment is gone. Empty while all is well. Meant for once
@@ -110,24 +111,21 @@ import LinuxSystem
     public func lost() -> [String] {
         unsafe cbpf_tree_tick(tree)
         var lost: [String] = []
-        if revoking.link >= 0, !Arbiter.holds(revoking.link, Arbiter.revokingName) {
-            lost.append(Arbiter.revokingName)
-        }
+        if !revoking.stands { lost.append(Arbiter.revokingName) }
         // Before the pins themselves: what changes meanwhile is a change the next time.
         let folder = try? FileStatus(of: "\(pins)/links")
         if let folder, standing.vouches(for: folder) { return lost }
         var missing: [String] = []
-        for (link, name) in zip(links, linkNames) {
-            let path = "\(pins)/links/\(name)"
-            let pinned = unsafe access(path, F_OK) == 0
-            if !pinned || !Arbiter.holds(link, name) { missing.append(name) }
+        for link in links {
+            let pinned = unsafe access("\(pins)/links/\(link.name)", F_OK) == 0
+            if !pinned || !link.holds { missing.append(link.name) }
         }
         standing.found(missing.isEmpty ? folder : nil)
         return lost + missing
     }
 
     /// The programs at work here, by name.
-    public var programs: [String] { linkNames }
+    public var programs: [String] { links.map(\.name).sorted() }
 
     /// Lets every verdict given before be found out anew: after a change of rules.
     public func voidVerdicts() { unsafe cbpf_tree_changed(tree) }

@@ -25,81 +25,65 @@ extension Arbiter {
         return nil
     }
 
-    /// Takes out the entries of runs that ended without doing so: their process is gone and so is their cgroup. A
-    /// cgroup that outlived its supervisor still has its guards, until it is gone too.
+    /// Takes out the entries of runs that ended without doing so: their cgroup is gone, as the kernel has noted with
+    /// them, and so is their process. A cgroup that outlived its supervisor still has its guards, until it is gone too.
+    /// Costs nothing for those that live: the note is only taken for a reason to look.
     func collect() {
-        guard let mount = Arbiter.cgroupMount() else { return }
-        // Requests of whoever was killed while labelling; one of our own number is another's who had it before.
-        for key in Entry.keys(tables.requests.number, empty: arbiter_request_key())
-        where key.pid == UInt32(getpid()) || Arbiter.processStart(key.pid) == 0 {
-            Entry.remove(tables.requests.number, key)
-        }
         var live: UInt32 = 0
-        for cgroup in Entry.keys(tables.cgroups.number, empty: UInt64(0)) {
-            var slot: UInt32 = 0
-            guard Entry.get(tables.cgroups.number, cgroup, into: &slot) else { continue }
-            var sandbox = arbiter_sandbox()
-            guard Entry.get(tables.sandboxes.number, slot, into: &sandbox) else { continue }
-            if sandbox.state == ARBITER_FREE.rawValue {
-                Entry.remove(tables.cgroups.number, cgroup)
-            } else if sandbox.cgroup == cgroup {
-                if cbpf_cgroup_alive(mount.number, cgroup) == 0, !Arbiter.runs(sandbox) {
-                    erase(slot: slot, cgroup: cgroup)
-                } else {
-                    live += 1
-                }
+        for slot in 1..<UInt32(ARBITER_SANDBOXES) {
+            let place = unsafe sandboxes + Int(slot)
+            if unsafe place.pointee.state == ARBITER_FREE.rawValue { continue }
+            if unsafe place.pointee.gone != 0, !Arbiter.runs(unsafe place.pointee),
+                let mount = Arbiter.cgroupMount(),
+                cbpf_cgroup_alive(mount.number, unsafe place.pointee.cgroup) == 0
+            {
+                erase(slot: slot)
+            } else {
+                live += 1
             }
         }
         if live == 0 { unsafe cbpf_registry_clear(registry) }
         unsafe cbpf_registry_count(registry, live)
     }
 
-    /// Removes every entry of a sandbox. The cgroup's goes last: whoever is killed on the way leaves what the next one
-    /// finds by it.
-    func erase(slot: UInt32, cgroup: UInt64) {
-        for key in Entry.keys(tables.labels.number, empty: arbiter_label_key()) where key.slot == slot {
-            Entry.remove(tables.labels.number, key)
-        }
-        for key in Entry.keys(tables.names.number, empty: arbiter_name_key()) where key.slot == slot {
-            Entry.remove(tables.names.number, key)
-        }
-        for key in Entry.keys(tables.anchors.number, empty: arbiter_anchor_key()) where key.slot == slot {
-            Entry.remove(tables.anchors.number, key)
-        }
-        for key in Entry.keys(tables.addresses.number, empty: arbiter_address_key()) where key.slot == slot {
-            Entry.remove(tables.addresses.number, key)
-        }
-        free(slot: slot)
-        removeCgroups(of: slot)
+    /// Removes every entry of a sandbox whose keys only the tables know.
+    private func erase(slot: UInt32) {
+        let entered = Entered()
+        entered.labels = Entry.all(tables.labels.number, arbiter_label_key(), arbiter_label())
+            .compactMap { $0.key.slot == slot ? $0.key : nil }
+        entered.names = Entry.all(tables.names.number, arbiter_name_key(), arbiter_name())
+            .compactMap { $0.key.slot == slot ? $0.key : nil }
+        entered.anchors = Entry.all(tables.anchors.number, arbiter_anchor_key(), arbiter_anchor())
+            .compactMap { $0.key.slot == slot ? $0.key : nil }
+        entered.addresses = Entry.all(tables.addresses.number, arbiter_address_key(), arbiter_address())
+            .compactMap { $0.key.slot == slot ? $0.key : nil }
+        erase(slot: slot, entered: entered)
     }
 
-    /// Gives back what a sandbox entered. Its keys are known, so this costs what it has and not what all have.
+    /// Gives back what a sandbox entered. Its keys are known, so this costs what it has and not what all have. Whoever
+    /// is killed on the way leaves a place that is gone, for the next one to collect; and after that, cgroups without a
+    /// place, which the kernel takes out as they go.
     func erase(slot: UInt32, entered: Entered) {
-        for key in entered.labels { Entry.remove(tables.labels.number, key) }
-        for key in entered.names { Entry.remove(tables.names.number, key) }
-        for key in entered.anchors { Entry.remove(tables.anchors.number, key) }
-        for key in entered.addresses { Entry.remove(tables.addresses.number, key) }
-        free(slot: slot)
-        removeCgroups(of: slot)
-    }
-
-    private func removeCgroups(of slot: UInt32) {
-        for cgroup in Entry.keys(tables.cgroups.number, empty: UInt64(0)) {
-            var owner: UInt32 = 0
-            if Entry.get(tables.cgroups.number, cgroup, into: &owner), owner == slot {
-                Entry.remove(tables.cgroups.number, cgroup)
-            }
-        }
-    }
-
-    private func free(slot: UInt32) {
-        let (policy, flags) = unsafe (sandboxes[Int(slot)].policy, sandboxes[Int(slot)].flags)
+        let place = unsafe sandboxes + Int(slot)
+        unsafe cbpf_sandbox_going(place)
+        Entry.remove(tables.labels.number, entered.labels)
+        Entry.remove(tables.names.number, entered.names)
+        Entry.remove(tables.anchors.number, entered.anchors)
+        Entry.remove(tables.addresses.number, entered.addresses)
+        let (cgroup, policy, flags) = unsafe (place.pointee.cgroup, place.pointee.policy, place.pointee.flags)
         if policy != 0 { leave(policy: policy - 1) }
         if flags & ARBITER_REVOKED.rawValue != 0 { forgetRevoked() }
-        Entry.remove(tables.alerts.number, slot)
-        Entry.remove(tables.traces.number, slot)
-        // An array's entry cannot be removed, only be free.
-        _ = try? Entry.put(tables.sandboxes.number, slot, arbiter_sandbox(), table: "sandboxes", room: 0)
+        if slot >= UInt32(ARBITER_KEPT_RINGS) {
+            Entry.remove(tables.alerts.number, slot)
+            Entry.remove(tables.traces.number, slot)
+        }
+        unsafe cbpf_sandbox_free(place)
+        Entry.remove(tables.cgroups.number, cgroup)
+        // Those below it, if any were ever made: the kernel takes them out as they go, but some may still be there.
+        if unsafe registry.pointee.nested != 0 {
+            let below = Entry.all(tables.cgroups.number, UInt64(0), UInt32(0)).filter { $0.value == slot }
+            Entry.remove(tables.cgroups.number, below.map(\.key))
+        }
     }
 
     /// Unpins the programs, whole or not, unless a cgroup they guard still is. Returns whether it did.

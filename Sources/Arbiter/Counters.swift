@@ -73,14 +73,13 @@ extension Arbiter {
 extension Arbiter {
     /// Entries in the kernel's tables, for tests that look for leaks.
     public var entries: String {
-        let cgroups = Entry.keys(tables.cgroups.number, empty: UInt64(0)).count
-        let labels = Entry.keys(tables.labels.number, empty: arbiter_label_key()).count
-        let names = Entry.keys(tables.names.number, empty: arbiter_name_key()).count
-        let anchors = Entry.keys(tables.anchors.number, empty: arbiter_anchor_key()).count
-        let addresses = Entry.keys(tables.addresses.number, empty: arbiter_address_key()).count
-        let requests = Entry.keys(tables.requests.number, empty: arbiter_request_key()).count
+        let cgroups = Entry.all(tables.cgroups.number, UInt64(0), UInt32(0)).count
+        let labels = Entry.all(tables.labels.number, arbiter_label_key(), arbiter_label()).count
+        let names = Entry.all(tables.names.number, arbiter_name_key(), arbiter_name()).count
+        let anchors = Entry.all(tables.anchors.number, arbiter_anchor_key(), arbiter_anchor()).count
+        let addresses = Entry.all(tables.addresses.number, arbiter_address_key(), arbiter_address()).count
         return
             "cgroups \(cgroups) labels \(labels) names \(names) anchors \(anchors) addresses \(addresses) "
-            + "requests \(requests) sandboxes \(unsafe registry.pointee.sandboxes)"
+            + "sandboxes \(unsafe registry.pointee.sandboxes)"
     }
 }

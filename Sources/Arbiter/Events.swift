@@ -16,7 +16,26 @@ import LinuxSystem
 
     static func make(_ name: String, bytes: UInt32) throws(ArbiterError) -> EventRing {
         let number = try attempt("making a ring of", "\(bytes) bytes") { unsafe cbpf_ring_make(name, bytes) }
+        return try mapped(FileDescriptor(owning: number), bytes: bytes)
+    }
+
+    /// The ring an earlier sandbox has left in a place, read as far as it is written; nil where there is none.
+    static func kept(in table: Int32, _ slot: UInt32, bytes: UInt32) throws(ArbiterError) -> EventRing? {
+        let number = cbpf_map_inner(table, slot)
+        if number < 0 { return nil }
         let map = FileDescriptor(owning: number)
+        var shape = cbpf_map_shape()
+        guard unsafe cbpf_map_shape(number, &shape) == 0, shape.entries == bytes else { return nil }
+        let ring = try mapped(map, bytes: bytes)
+        unsafe cbpf_ring_skip(ring.ring)
+        return ring
+    }
+
+    /// Nothing more is read from it: it may be another sandbox's from now on.
+    func retire() { unsafe ring.pointee.retired = 1 }
+
+    private static func mapped(_ map: consuming FileDescriptor, bytes: UInt32) throws(ArbiterError) -> EventRing {
+        let number = map.number
         let ring = UnsafeMutablePointer<cbpf_ring>.allocate(capacity: 1)
         unsafe ring.initialize(to: cbpf_ring())
         if unsafe cbpf_ring_open(number, bytes, ring) != 0 {

@@ -7,84 +7,91 @@ final class Entered {
     var names: [arbiter_name_key] = []
     var anchors: [arbiter_anchor_key] = []
     var addresses: [arbiter_address_key] = []
+}
 
-    /// Notes what the kernel made of a request.
-    func add(_ answer: arbiter_request) {
-        if answer.node == 0 {
-            var key = arbiter_label_key()
-            key.slot = answer.slot
-            key.inode = answer.inode
-            labels.append(key)
-        } else {
-            var key = arbiter_anchor_key()
-            key.slot = answer.slot
-            key.node = answer.node
-            key.inode = answer.inode
-            anchors.append(key)
-        }
-    }
+/// A name rule below a folder: the folder (a descriptor), the node of the names' tree, and what the rule says.
+struct Anchor {
+    let folder: Int32
+    let node: UInt32
+    var rights: UInt32
+    var rule: UInt32
+    var flags: UInt32
 }
 
 extension Arbiter {
-    /// Labels what the descriptors stand for: the requests go into a map, and one walk of the kernel over this
-    /// process's descriptors turns them into labels on the inodes it finds there.
-    func label(_ rules: [ObjectRule], slot: UInt32, entered: Entered) throws(ArbiterError) {
-        try put(
-            rules.map { rule in
-                var request = arbiter_request()
-                request.slot = slot
-                request.rights = rule.rights.rawValue
-                request.rule = rule.rule
-                return (rule.descriptor, request)
-            }, entered: entered)
+    /// Labels what the descriptors stand for: one walk of the kernel over this process's descriptors tells which inodes
+    /// these are, and the labels go into the tables by the thousand.
+    func label(
+        _ rules: [ObjectRule], anchors: [Anchor], slot: UInt32, entered: Entered
+    ) throws(ArbiterError) {
+        if rules.isEmpty, anchors.isEmpty { return }
+        let objects = try identified(Set(rules.map(\.descriptor)).union(anchors.map(\.folder)))
+        var labels: [arbiter_label_key] = []
+        var values: [arbiter_label] = []
+        for rule in rules {
+            let object = try known(objects[rule.descriptor], rule.descriptor)
+            labels.append(arbiter_label_key(slot: slot, unused: 0, inode: object.inode))
+            values.append(
+                arbiter_label(
+                    number: object.number, device: object.device, generation: object.generation,
+                    rights: rule.rights.rawValue, rule: rule.rule))
+        }
+        // Noted before they are there: what fails half way is taken out again.
+        entered.labels += labels
+        try Entry.put(tables.labels.number, labels, values, table: "labels", room: ARBITER_LABELS)
+        var places: [arbiter_anchor_key] = []
+        var found: [arbiter_anchor] = []
+        for anchor in anchors {
+            let object = try known(objects[anchor.folder], anchor.folder)
+            places.append(arbiter_anchor_key(slot: slot, node: anchor.node, inode: object.inode))
+            found.append(
+                arbiter_anchor(
+                    number: object.number, device: object.device, generation: object.generation,
+                    rights: anchor.rights, rule: anchor.rule, flags: anchor.flags, unused: 0))
+        }
+        entered.anchors += places
+        try Entry.put(tables.anchors.number, places, found, table: "names", room: ARBITER_NAMES)
     }
 
-    /// Several requests for one descriptor (a folder that anchors more than one name) go in turns, as do more than the
-    /// table of requests has room for beside those of others.
-    private func put(
-        _ asked: [(descriptor: Int32, request: arbiter_request)], entered: Entered
-    ) throws(ArbiterError) {
-        var waiting = asked
-        while !waiting.isEmpty {
-            var taken: Set<Int32> = []
-            var next: [(descriptor: Int32, request: arbiter_request)] = []
-            for item in waiting {
-                guard taken.count < 8192, taken.insert(item.descriptor).inserted else {
-                    next.append(item)
-                    continue
+    private func known(_ object: arbiter_object?, _ descriptor: Int32) throws(ArbiterError) -> arbiter_object {
+        if let object { return object }
+        throw .rule("on descriptor \(descriptor)", "the kernel found no such descriptor of this process")
+    }
+
+    /// What the kernel has behind descriptors of this process.
+    private func identified(_ wanted: Set<Int32>) throws(ArbiterError) -> [Int32: arbiter_object] {
+        var room = 2 * wanted.count + 512
+        while true {
+            var found = [arbiter_object](repeating: arbiter_object(), count: room)
+            let program = tables.listObjects.number
+            let count = try attempt("looking through this process's descriptors") {
+                unsafe found.withUnsafeMutableBufferPointer { found -> Int32 in
+                    guard let start = found.baseAddress else { return -1 }
+                    return unsafe cbpf_list_objects(program, UInt32(getpid()), start, Int32(found.count))
                 }
-                try Entry.put(
-                    tables.requests.number, key(item.descriptor), item.request, table: "label requests", room: 65536)
             }
-            defer { for descriptor in taken { Entry.remove(tables.requests.number, key(descriptor)) } }
-            if taken.isEmpty { return }
-            let program = tables.putLabels.number
-            try attempt("labelling") { cbpf_put_labels(program, UInt32(getpid())) }
-            for descriptor in taken {
-                var answer = arbiter_request()
-                _ = Entry.get(tables.requests.number, key(descriptor), into: &answer)
-                if answer.answer == 2 { throw .full("labels", ARBITER_LABELS) }
-                guard answer.answer == 1 else {
-                    throw .rule("on descriptor \(descriptor)", "the kernel found no such descriptor of this process")
-                }
-                entered.add(answer)
+            if Int(count) > room {
+                room = Int(count) * 2
+                continue
             }
-            waiting = next
+            var objects: [Int32: arbiter_object] = [:]
+            objects.reserveCapacity(wanted.count)
+            for object in found.prefix(Int(count)) {
+                let descriptor = Int32(bitPattern: object.descriptor)
+                if wanted.contains(descriptor) { objects[descriptor] = object }
+            }
+            return objects
         }
     }
 
-    private func key(_ descriptor: Int32) -> arbiter_request_key {
-        var key = arbiter_request_key()
-        key.pid = UInt32(getpid())
-        key.descriptor = UInt32(bitPattern: descriptor)
-        return key
-    }
-
-    /// Enters name rules as a tree read from the last part to the first, and returns the lengths of last parts as bits.
-    func enter(_ rules: [NameRule], slot: UInt32, entered: Entered) throws(ArbiterError) -> UInt64 {
+    /// Enters name rules as a tree read from the last part to the first. Returns the lengths of last parts as bits, and
+    /// the folders that anchor rules, to be labelled.
+    func enter(
+        _ rules: [NameRule], slot: UInt32, entered: Entered
+    ) throws(ArbiterError) -> (lengths: UInt64, anchors: [Anchor]) {
         var nodes: [[String]: UInt32] = [:]
         var values: [[String]: arbiter_name] = [:]
-        var anchors: [(descriptor: Int32, request: arbiter_request)] = []
+        var anchors: [Anchor] = []
         var lengths: UInt64 = 0
         for rule in rules {
             let text = rule.parts.joined(separator: "/")
@@ -114,20 +121,17 @@ extension Arbiter {
                 }
                 guard var value = values[path] else { continue }
                 let wayFlag = onTheWay ? ARBITER_NAME_ON_THE_WAY.rawValue : 0
-                if let anchor = rule.anchor {
+                if let folder = rule.anchor {
                     value.flags |= ARBITER_NAME_ANCHORED.rawValue
-                    var request = arbiter_request()
-                    request.slot = slot
-                    request.node = value.node
-                    request.rights = rule.rights.rawValue
-                    request.rule = rule.rule
-                    request.flags = wayFlag
+                    let anchor = Anchor(
+                        folder: folder, node: value.node, rights: rule.rights.rawValue, rule: rule.rule,
+                        flags: wayFlag)
                     // A rule of its own at a place beats being on the way to another's.
-                    let other = anchors.firstIndex { $0.descriptor == anchor && $0.request.node == value.node }
+                    let other = anchors.firstIndex { $0.folder == folder && $0.node == value.node }
                     if let other {
-                        if anchors[other].request.flags != 0 { anchors[other].request = request }
+                        if anchors[other].flags != 0 { anchors[other] = anchor }
                     } else {
-                        anchors.append((anchor, request))
+                        anchors.append(anchor)
                     }
                 } else if value.flags & ARBITER_NAME_ANYWHERE.rawValue == 0
                     || value.flags & ARBITER_NAME_ON_THE_WAY.rawValue != 0
@@ -141,6 +145,7 @@ extension Arbiter {
                 if !onTheWay { lengths |= 1 << UInt64(rule.parts[count - 1].utf8.count & 63) }
             }
         }
+        var entries: [arbiter_name] = []
         for (path, value) in values {
             guard let last = path.last else { continue }
             let above = path.count > 1 ? nodes[Array(path.dropLast())] ?? 0 : 0
@@ -150,9 +155,9 @@ extension Arbiter {
                 unsafe cbpf_name_key(&key, slot, above, $0.baseAddress!, UInt32($0.count))
             }
             entered.names.append(key)
-            try Entry.put(tables.names.number, key, value, table: "names", room: ARBITER_NAMES)
+            entries.append(value)
         }
-        try put(anchors, entered: entered)
-        return lengths
+        try Entry.put(tables.names.number, entered.names, entries, table: "names", room: ARBITER_NAMES)
+        return (lengths, anchors)
     }
 }

@@ -93,7 +93,7 @@ struct Pins: ~Copyable {
         guard let cgroups = try? map(folder, "cgroups", key: 8, value: 4), let mount = Arbiter.cgroupMount() else {
             return true
         }
-        return Entry.keys(cgroups.number, empty: UInt64(0)).contains { cbpf_cgroup_alive(mount.number, $0) != 0 }
+        return Entry.all(cgroups.number, UInt64(0), UInt32(0)).contains { cbpf_cgroup_alive(mount.number, $0.key) != 0 }
     }
 
     /// Unpins everything in a folder and removes it. What is attached only through these pins is detached by it.

@@ -45,24 +45,25 @@ extension Arbiter {
         sandbox.level = 5
         sandbox.lifetime = (policy.lifetimes.open, policy.lifetimes.execute, policy.lifetimes.use)
         for family in policy.families where family < 64 { sandbox.families |= 1 << UInt64(family) }
+        let place = unsafe sandboxes + Int(slot)
+        // Nobody is inside yet. First the cgroup, then its place, then all the rest, so that whoever collects finds what a
+        // run has left that was killed anywhere here.
+        try Entry.put(tables.cgroups.number, cgroup, slot, table: "cgroups", room: 65536)
+        unsafe cbpf_registry_mark(registry, cgroup)
+        unsafe cbpf_sandbox_enter(place, &sandbox)
+        unsafe cbpf_registry_count(registry, registry.pointee.sandboxes + 1)
         do {
-            let alerts = try EventRing.make("mis_alerts", bytes: UInt32(ARBITER_ALERT_BYTES))
-            let traces = try EventRing.make("mis_traces", bytes: UInt32(ARBITER_TRACE_BYTES))
-            try Entry.put(tables.alerts.number, slot, alerts.descriptor, table: "rings", room: ARBITER_SANDBOXES)
-            try Entry.put(tables.traces.number, slot, traces.descriptor, table: "rings", room: ARBITER_SANDBOXES)
+            let alerts = try ring("mis_alerts", slot, in: tables.alerts.number, bytes: UInt32(ARBITER_ALERT_BYTES))
+            let traces = try ring("mis_traces", slot, in: tables.traces.number, bytes: UInt32(ARBITER_TRACE_BYTES))
             try clearCounters(slot)
-            // First, so that whoever collects finds what a run has left that was killed right here. Nobody is inside yet.
-            try Entry.put(tables.sandboxes.number, slot, sandbox, table: "sandboxes", room: ARBITER_SANDBOXES)
-            try Entry.put(tables.cgroups.number, cgroup, slot, table: "cgroups", room: 65536)
-            unsafe cbpf_registry_mark(registry, cgroup)
-            sandbox.name_lengths = try enter(policy.names, slot: slot, entered: entered)
-            try label(policy.objects, slot: slot, entered: entered)
+            let names = try enter(policy.names, slot: slot, entered: entered)
+            try label(policy.objects, anchors: names.anchors, slot: slot, entered: entered)
             try enter(policy.addresses, slot: slot, entered: entered)
-            try Entry.put(tables.sandboxes.number, slot, sandbox, table: "sandboxes", room: ARBITER_SANDBOXES)
-            unsafe cbpf_registry_count(registry, registry.pointee.sandboxes + 1)
+            unsafe cbpf_sandbox_names(place, names.lengths)
             return RegisteredSandbox(slot: slot, cgroup: cgroup, alerts: alerts, traces: traces, entered: entered)
         } catch {
             erase(slot: slot, entered: entered)
+            unsafe cbpf_registry_count(registry, max(registry.pointee.sandboxes, 1) - 1)
             throw error
         }
     }
@@ -70,6 +71,8 @@ extension Arbiter {
     /// Takes a sandbox out again, after its last task has ended. Its entries are gone when this returns.
     public func unregister(_ sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
         let lock = try Pins(root: root, without: without)
+        sandbox.alerts.retire()
+        sandbox.traces.retire()
         erase(slot: sandbox.slot, entered: sandbox.entered)
         let left = max(unsafe registry.pointee.sandboxes, 1) - 1
         unsafe cbpf_registry_count(registry, left)
@@ -79,7 +82,7 @@ extension Arbiter {
 
     /// Adds or changes labels of a sandbox that is registered, for instance on mounts its set-up has made.
     public func label(_ rules: [ObjectRule], in sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
-        try label(rules, slot: sandbox.slot, entered: sandbox.entered)
+        try label(rules, anchors: [], slot: sandbox.slot, entered: sandbox.entered)
         voidVerdicts()
     }
 
@@ -108,6 +111,19 @@ extension Arbiter {
         throw .full("sandboxes", ARBITER_SANDBOXES - 1)
     }
 
+    /// The ring in a place, or a new one. What waits in the kernel when a ring is entered is this call, for every reader
+    /// of every table; so the first places keep theirs.
+    private func ring(
+        _ name: String, _ slot: UInt32, in table: Int32, bytes: UInt32
+    ) throws(ArbiterError) -> EventRing {
+        if slot < UInt32(ARBITER_KEPT_RINGS), let kept = try EventRing.kept(in: table, slot, bytes: bytes) {
+            return kept
+        }
+        let ring = try EventRing.make(name, bytes: bytes)
+        try Entry.put(table, slot, ring.descriptor, table: "rings", room: ARBITER_SANDBOXES)
+        return ring
+    }
+
     private func clearCounters(_ slot: UInt32) throws(ArbiterError) {
         let zeros = [arbiter_counters](repeating: arbiter_counters(), count: Int(cbpf_processors()))
         let map = tables.counters.number
@@ -118,6 +134,7 @@ extension Arbiter {
     }
 
     private func enter(_ rules: [AddressRule], slot: UInt32, entered: Entered) throws(ArbiterError) {
+        var values: [arbiter_address] = []
         for rule in rules {
             guard rule.address.count == 16, rule.prefix <= 128 else {
                 throw .rule("address", "16 bytes and a prefix of at most 128 bits are wanted")
@@ -132,7 +149,8 @@ extension Arbiter {
             value.last_port = rule.ports.upperBound
             value.rule = rule.rule
             entered.addresses.append(key)
-            try Entry.put(tables.addresses.number, key, value, table: "addresses", room: 65536)
+            values.append(value)
         }
+        try Entry.put(tables.addresses.number, entered.addresses, values, table: "addresses", room: 65536)
     }
 }

@@ -5,10 +5,15 @@ import LinuxSystem
 final class Revoking {
     /// Held open: somebody who removes the pin does not detach it under a sandbox of ours. -1: not attached by us.
     private(set) var link: Int32 = -1
+    private var program: UInt32 = 0
+
+    /// What we hold is still attached, or we hold nothing.
+    var stands: Bool { link < 0 || cbpf_link_program(link) == program }
 
     func hold(_ descriptor: consuming FileDescriptor) {
         drop()
         link = descriptor.release()
+        program = cbpf_link_program(link)
     }
 
     func drop() {

@@ -9,7 +9,6 @@ struct Tables: ~Copyable {
     let labels: FileDescriptor
     let names: FileDescriptor
     let anchors: FileDescriptor
-    let requests: FileDescriptor
     let addresses: FileDescriptor
     let repeats: FileDescriptor
     let alerts: FileDescriptor
@@ -19,7 +18,7 @@ struct Tables: ~Copyable {
     let hotfix: FileDescriptor
     let exact: FileDescriptor
     let whitelist: FileDescriptor
-    let putLabels: FileDescriptor
+    let listObjects: FileDescriptor
     let askPolicy: FileDescriptor
     let listMapped: FileDescriptor
 
@@ -35,9 +34,6 @@ struct Tables: ~Copyable {
             anchors: try Pins.map(
                 folder, "anchors", key: MemoryLayout<arbiter_anchor_key>.size,
                 value: MemoryLayout<arbiter_anchor>.size),
-            requests: try Pins.map(
-                folder, "requests", key: MemoryLayout<arbiter_request_key>.size,
-                value: MemoryLayout<arbiter_request>.size),
             addresses: try Pins.map(
                 folder, "addresses", key: MemoryLayout<arbiter_address_key>.size,
                 value: MemoryLayout<arbiter_address>.size),
@@ -51,7 +47,7 @@ struct Tables: ~Copyable {
             hotfix: try Pins.map(folder, "policy_hotfix", key: 4, value: 4),
             exact: try Pins.map(folder, "policy_exact", key: 4, value: 4),
             whitelist: try Pins.map(folder, "policy_whitelist", key: 4, value: 4),
-            putLabels: try program(folder, "put_labels"), askPolicy: try program(folder, "ask_policy"),
+            listObjects: try program(folder, "list_objects"), askPolicy: try program(folder, "ask_policy"),
             listMapped: try program(folder, "list_mapped"))
     }
 
@@ -86,18 +82,57 @@ enum Entry {
         _ = unsafe withUnsafePointer(to: key) { unsafe cbpf_map_remove(map, $0) }
     }
 
-    /// All keys; those that change meanwhile may be missed or come twice.
-    static func keys<Key>(_ map: Int32, empty: Key) -> [Key] {
-        var keys: [Key] = []
-        var next = empty
-        guard unsafe withUnsafeMutablePointer(to: &next, { unsafe cbpf_map_next(map, nil, $0) }) == 0 else { return [] }
-        while true {
-            keys.append(next)
-            let last = next
-            let more = unsafe withUnsafePointer(to: last) { last in
-                unsafe withUnsafeMutablePointer(to: &next) { unsafe cbpf_map_next(map, last, $0) == 0 }
+    /// Writes many entries in a few calls. All of one kind, and their keys differ.
+    static func put<Key, Value>(
+        _ map: Int32, _ keys: [Key], _ values: [Value], table: String, room: Int
+    ) throws(ArbiterError) {
+        let result = unsafe keys.withUnsafeBytes { keys in
+            unsafe values.withUnsafeBufferPointer { values -> Int32 in
+                guard let first = keys.baseAddress, let value = values.baseAddress else { return 0 }
+                return unsafe cbpf_map_put_all(map, first, value, UInt32(values.count))
             }
-            if !more || keys.count > 1 << 20 { return keys }
+        }
+        if result == 0 { return }
+        let error = Errno(errno)
+        if error.code == E2BIG || error.code == ENOSPC { throw .full(table, room) }
+        throw .system(error.doing("writing the kernel's table of", table))
+    }
+
+    static func remove<Key>(_ map: Int32, _ keys: [Key]) {
+        let size = UInt32(MemoryLayout<Key>.stride)
+        unsafe keys.withUnsafeBytes { keys in
+            guard let first = keys.baseAddress else { return }
+            _ = unsafe cbpf_map_remove_all(map, first, size, UInt32(keys.count) / size)
         }
     }
+
+    /// All entries; those that change meanwhile may be missed or come twice.
+    static func all<Key, Value>(_ map: Int32, _ key: Key, _ value: Value) -> [(key: Key, value: Value)] {
+        var found: [(key: Key, value: Value)] = []
+        var keys = [Key](repeating: key, count: many)
+        var values = [Value](repeating: value, count: many)
+        var place = [UInt8](repeating: 0, count: Int(CBPF_PLACE))
+        var more: Int32 = 1
+        var first: Int32 = 1
+        while more == 1, found.count < 1 << 20 {
+            var count = UInt32(many)
+            more = unsafe keys.withUnsafeMutableBytes { keys in
+                unsafe values.withUnsafeMutableBytes { values in
+                    unsafe place.withUnsafeMutableBufferPointer { place -> Int32 in
+                        guard let at = place.baseAddress, let key = keys.baseAddress,
+                            let value = values.baseAddress
+                        else { return -1 }
+                        return unsafe cbpf_map_some(map, at, first, key, value, &count)
+                    }
+                }
+            }
+            if more < 0 { break }
+            first = 0
+            for index in 0..<Int(count) { found.append((keys[index], values[index])) }
+        }
+        return found
+    }
+
+    /// Entries read at a time.
+    private static let many = 4096
 }

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,21 +28,10 @@ int cbpf_map_shape(int map, struct cbpf_map_shape *shape) {
     return 0;
 }
 
-int cbpf_link_program(int link, char *name, size_t size) {
+uint32_t cbpf_link_program(int link) {
     struct bpf_link_info info = {};
     uint32_t length = sizeof(info);
-    if (bpf_obj_get_info_by_fd(link, &info, &length) != 0)
-        return -1;
-    int program = bpf_prog_get_fd_by_id(info.prog_id);
-    if (program < 0)
-        return -1;
-    struct bpf_prog_info about = {};
-    length = sizeof(about);
-    int result = bpf_obj_get_info_by_fd(program, &about, &length);
-    close(program);
-    if (result == 0)
-        snprintf(name, size, "%s", about.name);
-    return result;
+    return bpf_obj_get_info_by_fd(link, &info, &length) == 0 ? info.prog_id : 0;
 }
 
 int cbpf_map_get(int map, const void *key, void *value) {
@@ -60,8 +50,38 @@ int cbpf_map_remove(int map, const void *key) {
     return bpf_map_delete_elem(map, key) ? -1 : 0;
 }
 
-int cbpf_map_next(int map, const void *key, void *next) {
-    return bpf_map_get_next_key(map, key, next) ? -1 : 0;
+int cbpf_map_put_all(int map, const void *keys, const void *values, uint32_t count) {
+    LIBBPF_OPTS(bpf_map_batch_opts, options);
+    return count && bpf_map_update_batch(map, keys, values, &count, &options) ? -1 : 0;
+}
+
+int cbpf_map_remove_all(int map, const void *keys, uint32_t key_size, uint32_t count) {
+    LIBBPF_OPTS(bpf_map_batch_opts, options);
+    // It stops at a key that is not there, and says how many it has removed.
+    for (uint32_t at = 0; at < count; at++) {
+        uint32_t some = count - at;
+        if (bpf_map_delete_batch(map, (const char *)keys + (size_t)at * key_size, &some, &options) == 0)
+            return 0;
+        if (errno != ENOENT)
+            return -1;
+        at += some;
+    }
+    return 0;
+}
+
+int cbpf_map_some(int map, uint8_t place[CBPF_PLACE], int first, void *keys, void *values, uint32_t *count) {
+    LIBBPF_OPTS(bpf_map_batch_opts, options);
+    uint8_t next[CBPF_PLACE] = {};
+    if (bpf_map_lookup_batch(map, first ? NULL : place, next, keys, values, count, &options) == 0) {
+        memcpy(place, next, sizeof(next));
+        return 1;
+    }
+    return errno == ENOENT ? 0 : -1;
+}
+
+int cbpf_map_inner(int outer, uint32_t index) {
+    uint32_t id = 0;
+    return bpf_map_lookup_elem(outer, &index, &id) ? -1 : bpf_map_get_fd_by_id(id);
 }
 
 int cbpf_processors(void) {
@@ -90,28 +110,29 @@ int cbpf_lock(int file) {
     return flock(file, LOCK_EX);
 }
 
-int cbpf_put_labels(int program, uint32_t pid) {
+int cbpf_list_objects(int program, uint32_t pid, struct arbiter_object *found, int room) {
     union bpf_iter_link_info which = {.task = {.pid = pid}};
     LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = &which, .iter_info_len = sizeof(which));
     int link = bpf_link_create(program, 0, BPF_TRACE_ITER, &options);
     if (link < 0)
         return -1;
-    int walk = bpf_iter_create(link), error = 0;
-    if (walk < 0) {
-        error = errno;
-        close(link);
-        errno = error;
-        return -1;
-    }
-    char nothing[64];
-    ssize_t count;
-    while ((count = read(walk, nothing, sizeof(nothing))) > 0 || (count < 0 && errno == EINTR)) {
-    }
-    error = count < 0 ? errno : 0;
-    close(walk);
+    int walk = bpf_iter_create(link), error = errno;
     close(link);
     errno = error;
-    return error ? -1 : 0;
+    if (walk < 0)
+        return -1;
+    struct arbiter_object beyond[64];
+    size_t filled = 0, size = (size_t)room * sizeof(*found);
+    ssize_t got;
+    do {
+        // What there is no room for is counted only.
+        got = filled < size ? read(walk, (char *)found + filled, size - filled) : read(walk, beyond, sizeof(beyond));
+        filled += got > 0 ? (size_t)got : 0;
+    } while (got > 0 || (got < 0 && errno == EINTR));
+    error = got < 0 ? errno : 0;
+    close(walk);
+    errno = error;
+    return error ? -1 : (int)(filled / sizeof(*found));
 }
 
 int cbpf_list_mapped(int program, uint32_t (*found)[2], int room) {
@@ -154,9 +175,16 @@ int cbpf_ask_policy(int program, struct arbiter_question *question) {
     return 0;
 }
 
+// The call itself: libbpf's has the kernel verify two programs before, to find out what kernels of years ago can.
+static int map_make(uint32_t type, const char *name, uint32_t key, uint32_t value, uint32_t entries, uint32_t flags) {
+    union bpf_attr wanted = {
+        .map_type = type, .key_size = key, .value_size = value, .max_entries = entries, .map_flags = flags};
+    snprintf(wanted.map_name, sizeof(wanted.map_name), "%s", name);
+    return (int)syscall(SYS_bpf, BPF_MAP_CREATE, &wanted, sizeof(wanted));
+}
+
 int cbpf_bits_make(const char *name, const void *bits, uint32_t bytes) {
-    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-    int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), bytes, 1, &options);
+    int map = map_make(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), bytes, 1, BPF_F_MMAPABLE);
     if (map < 0)
         return -1;
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
@@ -172,7 +200,7 @@ int cbpf_bits_make(const char *name, const void *bits, uint32_t bytes) {
 }
 
 int cbpf_keys_make(const char *name, const void *keys, uint32_t count) {
-    int map = bpf_map_create(BPF_MAP_TYPE_HASH, name, 16, sizeof(uint32_t), count ? count : 1, NULL);
+    int map = map_make(BPF_MAP_TYPE_HASH, name, 16, sizeof(uint32_t), count ? count : 1, 0);
     uint32_t numbers[4096];
     for (uint32_t at = 0; map >= 0 && at < count;) {
         uint32_t some = count - at < 4096 ? count - at : 4096;
@@ -199,7 +227,7 @@ int cbpf_pin(int object, const char *path) {
 }
 
 int cbpf_ring_make(const char *name, uint32_t bytes) {
-    return bpf_map_create(BPF_MAP_TYPE_RINGBUF, name, 0, 0, bytes, NULL);
+    return map_make(BPF_MAP_TYPE_RINGBUF, name, 0, 0, bytes, 0);
 }
 
 // Layout and protocol: kernel/bpf/ringbuf.c. One page the reader writes (how far it has read), then pages only the
@@ -227,6 +255,8 @@ int cbpf_ring_open(int map, uint32_t bytes, struct cbpf_ring *ring) {
 #define RECORD_HEADER 8
 
 const struct arbiter_event *cbpf_ring_next(struct cbpf_ring *ring) {
+    if (ring->retired)
+        return NULL;
     uint64_t end = __atomic_load_n(ring->produced, __ATOMIC_ACQUIRE);
     while (ring->position < end) {
         const uint8_t *header = ring->data + (ring->position & ring->mask);
@@ -245,6 +275,11 @@ const struct arbiter_event *cbpf_ring_next(struct cbpf_ring *ring) {
 
 void cbpf_ring_release(struct cbpf_ring *ring) {
     __atomic_store_n(ring->consumed, ring->position, __ATOMIC_RELEASE);
+}
+
+void cbpf_ring_skip(struct cbpf_ring *ring) {
+    ring->position = __atomic_load_n(ring->produced, __ATOMIC_ACQUIRE);
+    cbpf_ring_release(ring);
 }
 
 void cbpf_ring_close(struct cbpf_ring *ring) {
@@ -283,6 +318,7 @@ void cbpf_registry_clear(struct arbiter_registry *registry) {
     for (int i = 0; i < ARBITER_FILTER_WORDS; i++)
         __atomic_store_n(&registry->filter[i], 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&registry->crowded, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&registry->nested, 0, __ATOMIC_SEQ_CST);
 }
 
 void cbpf_registry_count(struct arbiter_registry *registry, uint32_t sandboxes) {
@@ -312,6 +348,28 @@ void cbpf_sandboxes_unmap(struct arbiter_sandbox *sandboxes) {
     munmap(sandboxes, pages(ARBITER_SANDBOXES * sizeof(struct arbiter_sandbox)));
 }
 
+void cbpf_sandbox_enter(struct arbiter_sandbox *place, const struct arbiter_sandbox *sandbox) {
+    struct arbiter_sandbox first = *sandbox;
+    first.state = ARBITER_FREE;
+    *place = first;
+    // Last: a place is somebody's when everything about it is there.
+    __atomic_store_n(&place->state, sandbox->state, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_sandbox_names(struct arbiter_sandbox *sandbox, uint64_t lengths) {
+    __atomic_store_n(&sandbox->name_lengths, lengths, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_sandbox_going(struct arbiter_sandbox *sandbox) {
+    __atomic_store_n(&sandbox->gone, 1, __ATOMIC_SEQ_CST);
+}
+
+void cbpf_sandbox_free(struct arbiter_sandbox *sandbox) {
+    struct arbiter_sandbox nobody = {.state = sandbox->state, .gone = 1};
+    *sandbox = nobody;
+    __atomic_store_n(&sandbox->state, ARBITER_FREE, __ATOMIC_SEQ_CST);
+}
+
 void cbpf_sandbox_level(struct arbiter_sandbox *sandbox, uint32_t level) {
     __atomic_store_n(&sandbox->level, level, __ATOMIC_SEQ_CST);
 }
@@ -336,6 +394,10 @@ const char *cbpf_registry_link(const struct arbiter_registry *registry, uint32_t
         return NULL;
     const char *name = registry->link[index];
     return memchr(name, 0, ARBITER_LINK_BYTES) ? name : NULL;
+}
+
+uint32_t cbpf_registry_program(const struct arbiter_registry *registry, uint32_t index) {
+    return index < ARBITER_LINKS ? registry->program[index] : 0;
 }
 
 void cbpf_tree_changed(struct arbiter_tree *tree) {

@@ -98,6 +98,29 @@ static int fill_registry(struct bpf_object *whole) {
     return bpf_map__set_initial_value(map, &first, sizeof(first));
 }
 
+// Beside each name the number the kernel has given the program: a link is told by it with one call.
+static int number_programs(struct bpf_object *whole) {
+    struct bpf_map *map = bpf_object__find_map_by_name(whole, ".data.registry");
+    struct arbiter_registry *registry = map ? cbpf_registry(bpf_map__fd(map)) : NULL;
+    if (!registry)
+        return -ENOMEM;
+    struct bpf_program *program;
+    uint32_t at = 0;
+    int error = 0;
+    bpf_object__for_each_program(program, whole) {
+        if (!bpf_program__autoload(program) || on_demand(program))
+            continue;
+        struct bpf_prog_info info = {};
+        uint32_t length = sizeof(info);
+        error = bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length);
+        if (error)
+            break;
+        registry->program[at++] = info.id;
+    }
+    cbpf_registry_unmap(registry);
+    return error;
+}
+
 static struct bpf_object *opened(const uint8_t *object, size_t size) {
     last[0] = 0;
     libbpf_set_print(keep);
@@ -137,6 +160,8 @@ static int load_all(struct bpf_object *whole, const char *folder, const char *wi
     int error = fill_registry(whole);
     if (!error)
         error = bpf_object__load(whole);
+    if (!error)
+        error = number_programs(whole);
     if (error)
         return error;
     static const char *const kinds[] = {"maps", "links", "programs"};

@@ -1,4 +1,5 @@
 """Labels, names and what voids verdicts, on every file system; then the loader's life. Prints one line a check."""
+import json
 import os
 import re
 import shutil
@@ -164,16 +165,19 @@ def entries():
     return sh(f"{A} collect").stdout.strip()
 
 
-EMPTY = "cgroups 0 labels 0 names 0 anchors 0 addresses 0 requests 0 sandboxes 0"
+EMPTY = "cgroups 0 labels 0 names 0 anchors 0 addresses 0 sandboxes 0"
 
 
 def life():
     check("no entries are left after all these runs", entries() == EMPTY, entries())
-    # A run that is killed: its entries go with the next.
-    running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--name", "-:**/.env", "--", "/bin/sleep", "60"])
+    # A run that is killed, and goes on being refused things that nobody reads of: its entries go with the next.
+    sh("echo s >/w/.env")
+    running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--name", "-:**/.env", "--", "/bin/sh", "-c",
+                                "while :; do read x </w/.env; sleep 0.2; done"], stderr=subprocess.DEVNULL)
     time.sleep(3)
     running.kill()
     running.wait()
+    time.sleep(3)
     left = sh("ls -d /sys/fs/cgroup/exercise-*").stdout.split()
     check("a killed run's cgroup still has its guards", bool(left) and "sandboxes 1" in entries(), entries())
     for cgroup in left:
@@ -185,6 +189,10 @@ def life():
             except OSError:
                 time.sleep(0.1)
     check("a killed run's entries are collected by the next", entries() == EMPTY, entries())
+    # In the same place, whose rings have stayed.
+    sh(f"{A} run {' '.join(BASE)} --rule rw:/w --rule -:/w/.env --events /w/events -- /bin/sh -c 'read x </w/.env'")
+    told = [json.loads(line) for line in open("/w/events")]
+    check("a sandbox is told of its own refusals only", len(told) == 1 and told[0]["rule"] > 1, told)
     sh(f"{A} unload")
     check("unloading removes every pin", os.listdir(PINS) == [])
     # Two at once: one loads, the other waits and finds.

@@ -37,24 +37,33 @@ struct cbpf_map_shape {
     uint32_t type, key_size, value_size, entries;
 };
 int cbpf_map_shape(int map, struct cbpf_map_shape *shape);
-// The name of the program a link holds in place; -1 where it holds none any more.
-int cbpf_link_program(int link, char *name, size_t size);
+// The kernel's number of the program a link holds in place; 0 where it holds none any more.
+uint32_t cbpf_link_program(int link);
 
 int cbpf_map_get(int map, const void *key, void *value);
 int cbpf_map_put(int map, const void *key, const void *value);
 // Only where the key is not there: -1 and EEXIST.
 int cbpf_map_add(int map, const void *key, const void *value);
 int cbpf_map_remove(int map, const void *key);
-// The key after `key` (NULL: the first); -1 and ENOENT after the last.
-int cbpf_map_next(int map, const void *_Nullable key, void *next);
+// Many at once, each a key and a value of the map's sizes in a row. -1 and errno; some may be written then.
+int cbpf_map_put_all(int map, const void *keys, const void *values, uint32_t count);
+// Those that are there.
+int cbpf_map_remove_all(int map, const void *keys, uint32_t key_size, uint32_t count);
+// The next entries of a hash or trie, from `place` on: at most `*count`, which becomes how many there are. 1: there may
+// be more; 0: those were the last; -1 and errno.
+enum { CBPF_PLACE = 128 };
+int cbpf_map_some(int map, uint8_t place[_Nonnull CBPF_PLACE], int first, void *keys, void *values, uint32_t *count);
+// The map in a map of maps; -1 and errno.
+int cbpf_map_inner(int outer, uint32_t index);
 int cbpf_processors(void);
 // Fills `size` bytes with the kernel's randomness.
 int cbpf_random(void *bytes, size_t size);
 // flock(2), exclusive, waiting.
 int cbpf_lock(int file);
 
-// Lets the kernel put the labels asked for in `requests` on what the process's descriptors stand for.
-int cbpf_put_labels(int program, uint32_t pid);
+// Runs the iterator `program` over the descriptors of process `pid`. Returns how many there were, at most `room` of
+// them stored; -1 and errno.
+int cbpf_list_objects(int program, uint32_t pid, struct arbiter_object *found, int room);
 
 // Runs the iterator `program` over every process of the machine; what it writes, as pairs of slot and process.
 // Returns how many pairs there were, at most `room` of them stored; -1 and errno.
@@ -80,11 +89,15 @@ struct cbpf_ring {
     uint64_t *_Nullable consumed;
     const uint64_t *_Nullable produced;
     const uint8_t *_Nullable data;
+    // Another reads it now.
+    int retired;
 };
 int cbpf_ring_open(int map, uint32_t bytes, struct cbpf_ring *ring);
 // The next record, in place, or NULL when there is none (yet). It stays valid until cbpf_ring_release.
 const struct arbiter_event *_Nullable cbpf_ring_next(struct cbpf_ring *ring);
 void cbpf_ring_release(struct cbpf_ring *ring);
+// Passes over what is in it: an earlier sandbox's.
+void cbpf_ring_skip(struct cbpf_ring *ring);
 void cbpf_ring_close(struct cbpf_ring *ring);
 
 // The globals of the object, mapped from their pinned maps.
@@ -94,7 +107,6 @@ void cbpf_registry_mark(struct arbiter_registry *registry, uint64_t cgroup);
 void cbpf_registry_clear(struct arbiter_registry *registry);
 void cbpf_registry_count(struct arbiter_registry *registry, uint32_t sandboxes);
 void cbpf_tree_changed(struct arbiter_tree *tree);
-// The name of the program that has to be attached, NULL after the last.
 // How many sandboxes have had rights taken away, changed by `by`; gives the new number.
 uint32_t cbpf_registry_revoked(struct arbiter_registry *registry, int by);
 // The clock verdicts age by, and what makes it the wall clock.
@@ -104,6 +116,11 @@ void cbpf_tree_tick(struct arbiter_tree *tree);
 // entry.
 struct arbiter_sandbox *_Nullable cbpf_sandboxes(int map);
 void cbpf_sandboxes_unmap(struct arbiter_sandbox *sandboxes);
+void cbpf_sandbox_enter(struct arbiter_sandbox *place, const struct arbiter_sandbox *sandbox);
+void cbpf_sandbox_names(struct arbiter_sandbox *sandbox, uint64_t lengths);
+// From here on whoever collects may finish the work, should this process die.
+void cbpf_sandbox_going(struct arbiter_sandbox *sandbox);
+void cbpf_sandbox_free(struct arbiter_sandbox *sandbox);
 void cbpf_sandbox_level(struct arbiter_sandbox *sandbox, uint32_t level);
 // Sets the flags to `flags`, those in `kept` as they are.
 void cbpf_sandbox_flags(struct arbiter_sandbox *sandbox, uint32_t flags, uint32_t kept);
@@ -111,7 +128,9 @@ void cbpf_sandbox_flags(struct arbiter_sandbox *sandbox, uint32_t flags, uint32_
 uint32_t cbpf_sandbox_add_flags(struct arbiter_sandbox *sandbox, uint32_t flags);
 void cbpf_sandbox_policy(struct arbiter_sandbox *sandbox, uint32_t policy);
 
+// The name of a program that has to be attached, NULL after the last; and the kernel's number for it.
 const char *_Nullable cbpf_registry_link(const struct arbiter_registry *registry, uint32_t index);
+uint32_t cbpf_registry_program(const struct arbiter_registry *registry, uint32_t index);
 void cbpf_registry_unmap(struct arbiter_registry *registry);
 void cbpf_tree_unmap(struct arbiter_tree *tree);
 
