@@ -168,13 +168,25 @@ def entries():
 EMPTY = "cgroups 0 labels 0 names 0 anchors 0 addresses 0 sandboxes 0"
 
 
+def at_work(process):
+    """Its command runs: the programs are loaded, which takes a busy machine longer than any sleep, and the sandbox entered."""
+    for _ in range(1200):
+        try:
+            if open(f"/sys/fs/cgroup/exercise-{process.pid}/cgroup.procs").read():
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    sys.exit("a run that has not begun in two minutes")
+
+
 def life():
     check("no entries are left after all these runs", entries() == EMPTY, entries())
     # A run that is killed, and goes on being refused things that nobody reads of: its entries go with the next.
     sh("echo s >/w/.env")
     running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--name", "-:**/.env", "--", "/bin/sh", "-c",
                                 "while :; do read x </w/.env; sleep 0.2; done"], stderr=subprocess.DEVNULL)
-    time.sleep(3)
+    at_work(running)
     running.kill()
     running.wait()
     time.sleep(3)
@@ -237,7 +249,7 @@ def life():
     sh(f"{A} load --without settime")
     check("a start beside an unused version takes it away", len(os.listdir(PINS)) == 1, os.listdir(PINS))
     running = subprocess.Popen([A, "run", *BASE, "--without", "settime", "--", "/bin/sleep", "30"])
-    time.sleep(3)
+    at_work(running)
     sh(f"{A} load")
     check("a version in use stays beside a newer one", len(os.listdir(PINS)) == 2, os.listdir(PINS))
     running.wait()
@@ -247,7 +259,7 @@ def life():
     # Enforcement that vanishes is noticed within a second.
     running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--", "/bin/sleep", "60"], stderr=subprocess.PIPE,
                                text=True)
-    time.sleep(3)
+    at_work(running)
     start = time.monotonic()
     os.unlink(f"{folder}/links/file_open")
     code = running.wait(timeout=30)
