@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -56,6 +57,18 @@ def available() -> int:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
 
 
+def threats() -> str:
+    """A threat policy that is asked about the paths, names and inodes of files in all three layers, and denies none."""
+    drawn = random.Random(1)
+    lines = ["identity 1"]
+    for layer in ("whitelist", "hotfix", "base"):
+        lines.append(f"{layer} {drawn.randbytes(16).hex()}")
+        lines += [f"key {layer} {kind} {drawn.randbytes(16).hex()}" for kind in (2, 3, 4) for _ in range(300)]
+    with open("/tmp/threats", "w") as file:
+        file.write("\n".join(lines) + "\n")
+    return "/tmp/threats"
+
+
 def prepare() -> None:
     os.makedirs("/w/a/b/c/d/e/f")
     os.makedirs("/w/cold")
@@ -85,6 +98,8 @@ def accesses(crowds: list[int], labels: list[int]) -> tuple[list[dict[str, objec
     for count in labels:
         with sandbox("--extra-labels", str(count)) as inside:
             row(f"inside, {count:,} labels", inside)
+    with sandbox("--threat", threats()) as inside:
+        row("a threat policy, inside", inside)
     few, many = min(left), max(left)
     memory = {"sandboxes": many, "bytes": (left[few] - left[many]) // (many - few)} if many > few else {}
     return rows, memory

@@ -1,6 +1,6 @@
-/* Executes a program and reads a file that it has open, again and again until both are refused. Then prints four
- * CLOCK_MONOTONIC times in nanoseconds: before the last execution that was allowed, before the first that was not; the
- * same of the reads.
+/* Executes a program and reads a file that it has open, again and again until both are refused. Prints "up" after the
+ * first execution, and in the end four CLOCK_MONOTONIC times in nanoseconds: before the last execution that was
+ * allowed, before the first that was not; the same of the reads.
  *
  *     exec_until_denied PROGRAM FILE|- EXECUTIONS_EVERY_MICROSECONDS READS_EVERY_MICROSECONDS
  */
@@ -60,8 +60,11 @@ int main(int argc, char **argv) {
         if (!stopped && start >= next) {
             if (execute(argv[1]))
                 stopped = start;
-            else
+            else {
+                if (!ran && (puts("up") < 0 || fflush(stdout) != 0))
+                    return 66;
                 ran = start;
+            }
             next = start + executions;
         }
         if (pause)
