@@ -316,9 +316,19 @@ static int resolve_descriptor(const struct state *state, int32_t number) {
     return number < 0 ? place(state, ~number) : number;
 }
 
+enum { execution_target_count = mis_fd_terminal + 1 };
+
+/* The numbers that the init's descriptors have now, by those they get; -1 for none. Its image is last. */
+static void execution_sources(const struct state *state, const struct mis_execution *execution, int *sources) {
+    const int32_t wanted[] = {execution->stdio[0], execution->stdio[1], execution->stdio[2], execution->reasoning,
+                              execution->status,   execution->terminal, execution->image};
+    for (int target = 0; target <= execution_target_count; target++)
+        sources[target] = wanted[target] == INT32_MIN ? -1 : resolve_descriptor(state, wanted[target]);
+}
+
 /* Closes everything but these. The launcher's descriptors, of which tier bpf has hundreds, would else leave no number
  * free below a small limit on open files. */
-static long close_others(struct state *state, const int *kept, int count) {
+static long close_all_but(struct state *state, const int *kept, int count) {
     unsigned from = 0;
     for (;;) {
         unsigned next = ~0u;
@@ -337,19 +347,17 @@ static long close_others(struct state *state, const int *kept, int count) {
     }
 }
 
+static long close_others(struct state *state, const struct mis_step *step) {
+    int kept[execution_target_count + 1];
+    execution_sources(state, step->data, kept);
+    return close_all_but(state, kept, execution_target_count + 1);
+}
+
 static long execute(struct state *state, const struct mis_step *step) {
     const struct mis_execution *execution = step->data;
-    const int32_t wanted[] = {execution->stdio[0],  execution->stdio[1], execution->stdio[2],
-                              execution->reasoning, execution->status,   execution->terminal};
-    enum { count = sizeof wanted / sizeof *wanted, image_target = count };
+    enum { count = execution_target_count, image_target = count };
     int sources[count + 1];
-    for (int target = 0; target <= count; target++) {
-        int32_t source = target == image_target ? execution->image : wanted[target];
-        sources[target] = source == INT32_MIN ? -1 : resolve_descriptor(state, source);
-    }
-    long closed = close_others(state, sources, count + 1);
-    if (closed < 0)
-        return closed;
+    execution_sources(state, execution, sources);
     /* Two passes: a source may have the number of another's target. */
     int lifted[count + 1];
     for (int target = 0; target <= count; target++) {
@@ -509,6 +517,8 @@ static long obey(struct state *state, const struct mis_step *step) {
     }
     case mis_step_execute:
         return execute(state, step);
+    case mis_step_close_others:
+        return close_others(state, step);
     case mis_step_cover:
         return cover(state, step);
     case mis_step_open_namespace:

@@ -52,6 +52,10 @@ struct ConfinementSteps {
         steps.add(mis_step_wait, deed: "waiting for the launcher")
         // A change of credentials has cleared it.
         steps.add(mis_step_die_with_parent, deed: "binding the sandbox's life to the launcher's")
+        let execution = unsafe (steps.arena.value(execution), MemoryLayout<mis_execution>.size)
+        steps.add(mis_step_close_others, deed: "closing the launcher's descriptors", data: execution)
+        // Not before: all that went before opened files, and among so many.
+        if let files = plan.limits.files { limit("open files", Int32(RLIMIT_NOFILE.rawValue), files, &steps) }
         let pointer = unsafe filter.instructions.withUnsafeBytes { unsafe steps.arena.bytes($0) }
         unsafe steps.add(
             mis_step_seccomp, deed: "putting on the system-call filter", slot: .listener,
@@ -63,9 +67,7 @@ struct ConfinementSteps {
                 number: UInt64(SentDescriptor.listener.rawValue))
         }
         steps.add(mis_step_mask, deed: "restoring the file mode creation mask", number: UInt64(umask))
-        unsafe steps.add(
-            mis_step_execute, deed: "starting the sandbox's init",
-            data: (steps.arena.value(execution), MemoryLayout<mis_execution>.size))
+        steps.add(mis_step_execute, deed: "starting the sandbox's init", data: execution)
     }
 
     private func userNamespace(_ steps: inout StepList) {
@@ -120,12 +122,11 @@ struct ConfinementSteps {
     private func limits(_ steps: inout StepList) {
         // 1, not 0: a core_pattern that is a pipe starts its handler, as the host's root, whatever the limit, except for
         // this one (fs/coredump.c); and no core file is that small.
-        var limits: [(String, Int32, UInt64)] = [("core size", Int32(RLIMIT_CORE.rawValue), 1)]
-        if let files = plan.limits.files { limits.append(("open files", Int32(RLIMIT_NOFILE.rawValue), files)) }
-        if let size = plan.limits.fileSize { limits.append(("file size", Int32(RLIMIT_FSIZE.rawValue), size)) }
-        for (name, number, value) in limits {
-            steps.add(
-                mis_step_limit, deed: "limiting", object: name, number: UInt64(number), value: value)
-        }
+        limit("core size", Int32(RLIMIT_CORE.rawValue), 1, &steps)
+        if let size = plan.limits.fileSize { limit("file size", Int32(RLIMIT_FSIZE.rawValue), size, &steps) }
+    }
+
+    private func limit(_ name: String, _ number: Int32, _ value: UInt64, _ steps: inout StepList) {
+        steps.add(mis_step_limit, deed: "limiting", object: name, number: UInt64(number), value: value)
     }
 }

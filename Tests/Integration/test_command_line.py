@@ -278,6 +278,16 @@ def test_limits_of_files_and_sizes(user: Sandbox) -> None:
     assert free[:2] == ["4096", "2000000"] and int(free[2]) > 4_000_000
 
 
+def test_the_smallest_limit_of_open_files(sandbox: Sandbox) -> None:
+    """What sets the sandbox up opens more than the agent may, and does so before the limit holds."""
+    script = (
+        "import errno, os\nlast = -1\ntry:\n  while True: last = os.open('/dev/null', os.O_RDONLY)\n"
+        "except OSError as error: print(errno.errorcode[error.errno], last)"
+    )
+    done = sandbox.run("/usr/bin/python3", "-c", script, options=["--limit", "files=16"])
+    assert done.ok().stdout == "EMFILE 15\n"
+
+
 @pytest.mark.parametrize("launcher", ["root", "sudo"])
 def test_limit_of_processes(make_sandbox, launcher: str) -> None:
     sandbox = make_sandbox(launcher)

@@ -56,6 +56,7 @@ enum mis_step_kind {
     mis_step_execute = 41,           /* the init; data: struct mis_execution */
     mis_step_open_namespace = 42,    /* path, a link in a procfs -> slot */
     mis_step_cover = 43,             /* like bind; the first mount -> slot, and the later ones are clones of that */
+    mis_step_close_others = 44,      /* all descriptors but those of data: struct mis_execution */
 };
 
 enum mis_step_flags {
