@@ -2,21 +2,16 @@ import CLaunch
 import LinuxSystem
 import Plan
 
-/// What the profile adds to the foundation, while the launcher looks at the host and plans: the cgroup, the namespaces
-/// that depend on the profile, a /dev/shm of the size it says.
+/// What the profile adds to the foundation, while the launcher makes the cgroup, looks at the host and plans: the
+/// namespaces that depend on the profile, a /dev/shm of the size it says.
 struct GroundSteps {
     let ground: Groundwork
 
-    /// - Parameter cgroupTasks: v1 `tasks` files.
-    func write(cgroupTasks: [String], to steps: inout StepList) {
-        for tasks in cgroupTasks {
-            steps.add(mis_step_join_cgroup, deed: "joining the cgroup", object: tasks, path: tasks)
+    func write(to steps: inout StepList) {
+        if !ground.makesNamespacesLast {
+            steps.add(mis_step_unshare, deed: "making namespaces", number: ground.lateNamespaces)
+            steps.network(ground)
         }
-        // The cgroup namespace's root is where its maker is.
-        var namespaces = UInt64(CLONE_NEWCGROUP)
-        if !ground.makesNamespacesLast { namespaces |= ground.lateNamespaces }
-        steps.add(mis_step_unshare, deed: "making namespaces", number: namespaces)
-        if !ground.makesNamespacesLast { steps.network(ground) }
         let size = ground.limits.tmpSize.map { [("size", String($0))] } ?? []
         steps.fileSystem(
             "tmpfs", options: [("mode", "1777")] + size,

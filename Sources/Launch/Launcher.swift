@@ -7,7 +7,7 @@ import Seccomp
 public enum Launcher {
     /// Clones the sandbox's first process, which makes the file systems every sandbox has, and then waits for what the
     /// profile says. It has copies of the descriptors that are open now, so whatever
-    /// ``launch(_:from:image:fanotify:reasoning:)`` hands it must be.
+    /// ``launch(_:cgroupTasks:from:image:fanotify:reasoning:)`` hands it must be.
     /// - Parameter cgroup: a cgroup v2 directory to be born in.
     public static func begin(
         _ foundation: Foundation, cgroup: Int32?, guardian: Guardian
@@ -35,28 +35,26 @@ public enum Launcher {
     }
 
     /// Gives the sandbox what the profile says; it goes on to its other namespaces, and then waits for its plan.
-    /// - Parameters:
-    ///   - ground: on the foundation the sandbox was begun on.
-    ///   - cgroupTasks: v1 `tasks` files; the child writes itself into each.
-    public static func lay(
-        _ ground: Groundwork, cgroupTasks: [String], for sandbox: SandboxedProcess
-    ) throws(LaunchFailure) {
+    /// - Parameter ground: on the foundation the sandbox was begun on.
+    public static func lay(_ ground: Groundwork, for sandbox: SandboxedProcess) throws(LaunchFailure) {
         guard ground.foundation == sandbox.foundation else {
             throw LaunchFailure(Errno(EINVAL).doing("giving a sandbox the ground", "of another"))
         }
         var steps = StepList()
-        GroundSteps(ground: ground).write(cgroupTasks: cgroupTasks, to: &steps)
+        GroundSteps(ground: ground).write(to: &steps)
         sandbox.goOn(steps, ground: ground)
     }
 
     /// Gives the sandbox its plan. It goes as far as it can without the supervisor: see ``SandboxedProcess/open()``.
     /// - Parameters:
     ///   - plan: of the ground that was laid for the sandbox.
+    ///   - cgroupTasks: v1 `tasks` files; the child writes itself into each.
     ///   - image: the sandbox's init, from ``InitImage/open()``.
     ///   - fanotify: the permission group, where opens are asked about; marked by the child before the agent runs.
     ///   - reasoning: the writing end the agent gets as `MIS_REASONING_FD`.
     public static func launch(
-        _ plan: SandboxPlan, from sandbox: SandboxedProcess, image: Int32, fanotify: Int32?, reasoning: Int32?
+        _ plan: SandboxPlan, cgroupTasks: [String], from sandbox: SandboxedProcess, image: Int32, fanotify: Int32?,
+        reasoning: Int32?
     ) throws(LaunchFailure) {
         guard plan.groundwork == sandbox.ground else {
             throw LaunchFailure(Errno(EINVAL).doing("giving a sandbox the plan", "of another"))
@@ -70,6 +68,11 @@ public enum Launcher {
         var steps = StepList()
         let idmaps = try IdmapTable(plan)
         try idmaps.hand(to: sandbox, &steps)
+        for tasks in cgroupTasks {
+            steps.add(mis_step_join_cgroup, deed: "joining the cgroup", object: tasks, path: tasks)
+        }
+        // Its root is where its maker is.
+        steps.add(mis_step_unshare, deed: "making the cgroup namespace", number: UInt64(CLONE_NEWCGROUP))
         var root = RootSteps(plan: plan, idmaps: idmaps.slots, fanotify: fanotify)
         root.write(to: &steps)
         let mask = umask(0)

@@ -51,6 +51,7 @@ final class HeadStart {
         // Before they are made: whoever kills us in between leaves nothing.
         guardian.watch(cgroups: cgroups?.places(of: name) ?? [])
         if let cgroups {
+            do throws(LaunchFailure) { try guardian.start() } catch { throw SetupProblem(error.error) }
             do {
                 birthplace = try CgroupBirthplace(name: name, in: cgroups)
             } catch {
@@ -68,23 +69,26 @@ final class HeadStart {
             first = First(process: process, image: image.number, reasoning: reasoning.writer)
             // It has copies; the reasoning ends when the agent's side is closed.
             reasoning.closeWriter()
+            // Where there is no cgroup to remove, nothing outlives us before the child's credentials change: until then the
+            // kernel kills it with its parent.
+            try guardian.start()
         } catch {
             throw Self.problem(error)
         }
     }
 
-    /// Sets the limits, and gives the first process what the profile says, if there is one already.
+    /// Gives the first process what the profile says, if there is one already, and makes the cgroup with its limits.
     func lay(_ ground: Groundwork) throws(SetupProblem) {
         self.ground = ground
+        if let first { try lay(ground, for: first.process) }
         (cgroup, unenforced) = try makeCgroup(ground.limits)
         birthplace = nil
         guardian.watch(killFile: cgroup?.killFile)
-        if let first { try lay(ground, for: first.process) }
     }
 
     private func lay(_ ground: Groundwork, for process: SandboxedProcess) throws(SetupProblem) {
         do throws(LaunchFailure) {
-            try Launcher.lay(ground, cgroupTasks: cgroup?.joins ?? [], for: process)
+            try Launcher.lay(ground, for: process)
         } catch {
             throw Self.problem(error)
         }
@@ -101,7 +105,8 @@ final class HeadStart {
         guard let first else { throw SetupProblem("the sandbox has not been begun") }
         do throws(LaunchFailure) {
             try Launcher.launch(
-                plan, from: first.process, image: first.image, fanotify: tier.permissions?.descriptor,
+                plan, cgroupTasks: cgroup?.joins ?? [], from: first.process, image: first.image,
+                fanotify: tier.permissions?.descriptor,
                 reasoning: plan.streams.reasoning ? first.reasoning : nil)
         } catch {
             throw Self.problem(error)
