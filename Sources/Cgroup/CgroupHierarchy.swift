@@ -131,10 +131,11 @@ extension CgroupHierarchy {
     private static func delegated(
         below unifiedMount: String?, mount: String, ownCgroup: () -> String?
     ) -> CgroupDetection {
-        let fix =
+        var fix: String {
             "run it in a delegated cgroup: systemd-run --user --scope -p Delegate=yes mis run ...; if controllers are "
-            + "missing there, as root: systemctl edit user@.service, add [Service] Delegate=cpu cpuset io memory pids; without "
-            + "systemd, or where controllers are on cgroup v1: run mis as root"
+                + "missing there, as root: systemctl edit user@.service, add [Service] Delegate=cpu cpuset io memory pids; without "
+                + "systemd, or where controllers are on cgroup v1: run mis as root"
+        }
         guard let unifiedMount else {
             return .none(reason: "no writable cgroup v2 tree is mounted at \(mount)", fix: fix)
         }
@@ -142,14 +143,14 @@ extension CgroupHierarchy {
             return .none(reason: "this process has no place in the cgroup v2 tree", fix: fix)
         }
         // `/../..` is what a process outside its cgroup namespace's root sees: no folder to walk.
-        guard own.hasPrefix("/"), !own.split(separator: "/").contains("..") else {
+        guard own.utf8.first == UInt8(ascii: "/"), !climbs(own) else {
             return .none(reason: "this process's cgroup \(own) is outside its cgroup namespace", fix: fix)
         }
         var highest: String?
         var path = own == "/" ? unifiedMount : unifiedMount + own
         while path.utf8.count >= unifiedMount.utf8.count, mayManage(path) {
             highest = path
-            guard let slash = path.lastIndex(of: "/") else { break }
+            guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { break }
             path = String(path[..<slash])
         }
         guard let highest else {
@@ -160,7 +161,30 @@ extension CgroupHierarchy {
 
     /// The v2 line of /proc/PID/cgroup: `0::/path`.
     static func unifiedPath(in text: String) -> String? {
-        text.split(separator: "\n").first { $0.hasPrefix("0::") }.map { String($0.dropFirst(3)) }
+        // By bytes: every start comes here.
+        var line = text.utf8[...]
+        while !line.isEmpty {
+            let end = line.firstIndex(of: UInt8(ascii: "\n")) ?? line.endIndex
+            if line.starts(with: "0::".utf8) { return String(Substring(line[..<end].dropFirst(3))) }
+            line = line[end...].dropFirst()
+        }
+        return nil
+    }
+
+    /// Whether one of the path's names is `..`.
+    private static func climbs(_ path: String) -> Bool {
+        var length = 0
+        var dots = 0
+        for byte in path.utf8 {
+            if byte == UInt8(ascii: "/") {
+                if length == 2, dots == 2 { return true }
+                (length, dots) = (0, 0)
+            } else {
+                length += 1
+                if byte == UInt8(ascii: ".") { dots += 1 }
+            }
+        }
+        return length == 2 && dots == 2
     }
 
     private static func mayManage(_ folder: String) -> Bool {

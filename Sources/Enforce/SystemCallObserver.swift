@@ -44,14 +44,14 @@ public final class SystemCallObserver {
 
     private let notifications: Notifications
     private let calls: Calls
-    private let decider: any PathDecider
+    private let decider: () -> any PathDecider
     private let gate: ViolationGate
 
     private static let batch = 256
 
     /// - Parameter listener: the filter's notification descriptor; nobody else may receive from it.
     public init(
-        listener: consuming FileDescriptor, calls: Calls, decider: any PathDecider, gate: ViolationGate
+        listener: consuming FileDescriptor, calls: Calls, decider: @escaping () -> any PathDecider, gate: ViolationGate
     ) throws(Errno) {
         notifications = try Notifications(listener: listener)
         self.calls = calls
@@ -133,6 +133,7 @@ public final class SystemCallObserver {
     /// - Returns: whether a rule guards the place.
     private func look(_ operation: String, directory: Int8, path: Int8) -> Bool {
         notifications.withPath(directory: directory, at: path) { place in
+            let decider = decider()
             let verdict = decider.verdict(place)
             if verdict.access == .full { return false }
             let thread = notifications.thread

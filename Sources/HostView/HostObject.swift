@@ -33,21 +33,38 @@ public enum HostObject: Equatable, Sendable {
 /// Answers about the host's file system, handed to the planner as a value, so that planning stays pure and tests can
 /// describe any machine.
 public struct HostView: Equatable, Sendable {
-    public var objects: [String: HostObject]
-    /// Names in folders that were asked for (denied folders, for decoys; folders of globs), bounded.
-    public var listings: [String: [String]]
+    private var index = PathIndex()
+    private var objects: [HostObject] = []
+    private var listedFolders = PathIndex()
+    private var listings: [[String]] = []
     /// Mount points of the launcher's mount namespace, canonical, in no particular order.
-    public var mountPoints: [String]
+    public var mountPoints: [String] = []
 
-    public init(
-        objects: [String: HostObject] = [:], listings: [String: [String]] = [:], mountPoints: [String] = []
-    ) {
-        self.objects = objects
-        self.listings = listings
-        self.mountPoints = mountPoints
+    public init() {}
+
+    /// How many places were looked at.
+    public var count: Int { objects.count }
+
+    public func holds(_ path: String) -> Bool { index.place(of: path) != nil }
+
+    /// What is at `path`; what was not looked at counts as absent.
+    public subscript(path: String) -> HostObject {
+        get { index.place(of: path).map { objects[$0] } ?? .absent }
+        set {
+            let (place, isNew) = index.insert(path)
+            if isNew { objects.append(newValue) } else { objects[place] = newValue }
+        }
     }
 
-    public subscript(path: String) -> HostObject { objects[path] ?? .absent }
+    /// Names in a folder that were asked for (denied folders, for decoys; folders of globs), bounded.
+    public func listing(of folder: String) -> [String] {
+        listedFolders.place(of: folder).map { listings[$0] } ?? []
+    }
+
+    public mutating func list(_ names: [String], in folder: String) {
+        let (place, isNew) = listedFolders.insert(folder)
+        if isNew { listings.append(names) } else { listings[place] += names }
+    }
 }
 
 /// Lexical work on absolute paths that are already normal.

@@ -12,7 +12,7 @@ struct RootSteps {
     private let idmaps: [(owner: OwnerMap, slot: Int32)]
     private let fanotify: Int32?
     private let privileged: Bool
-    private var made: Set<String> = ["/", "/dev", "/proc"]
+    private var made = PathIndex(["/", "/dev", "/proc"])
 
     /// - Parameters:
     ///   - idmaps: for each owner whose files are shown as the agent's, the slot of a user namespace that says so.
@@ -69,7 +69,7 @@ struct RootSteps {
     }
 
     private mutating func folders(above path: String, _ steps: inout StepList) {
-        for folder in Paths.ancestors(path) where !made.contains(folder) && isOurs(folder) {
+        for folder in Paths.ancestors(path) where made.place(of: folder) == nil && isOurs(folder) {
             if plan.mounts.contains(where: { $0.target == folder }) { continue }
             made.insert(folder)
             steps.folder(relative(folder))
@@ -88,7 +88,7 @@ struct RootSteps {
     }
 
     private mutating func link(_ link: HostObject.Link, _ steps: inout StepList) {
-        guard isOurs(link.path), made.insert(link.path).inserted else { return }
+        guard isOurs(link.path), made.insert(link.path).isNew else { return }
         folders(above: link.path, &steps)
         steps.symlink(relative(link.path), to: link.target)
     }
@@ -96,7 +96,7 @@ struct RootSteps {
     private mutating func mount(_ mount: PlannedMount, _ steps: inout StepList) {
         let path = relative(mount.target)
         folders(above: mount.target, &steps)
-        if isOurs(mount.target), made.insert(mount.target).inserted {
+        if isOurs(mount.target), made.insert(mount.target).isNew {
             if case .synthetic(let text) = mount.kind {
                 steps.file(path, text: text)
                 return
@@ -174,7 +174,7 @@ struct RootSteps {
         for decoy in plan.decoys {
             folders(above: decoy.path, &steps)
             if decoy.isFolder {
-                guard made.insert(decoy.path).inserted else { continue }
+                guard made.insert(decoy.path).isNew else { continue }
                 steps.folder(relative(decoy.path), mode: 0o755)
             } else {
                 steps.file(relative(decoy.path), mode: 0o444)

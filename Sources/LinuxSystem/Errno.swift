@@ -2,6 +2,7 @@
 public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
     public let code: Int32
 
+    @inlinable
     public init(_ code: Int32) { self.code = code }
 
     /// The symbol of errno(3), such as `EACCES`.
@@ -10,12 +11,15 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
     /// The symbol and libc's sentence: `EACCES (Permission denied)`.
     public var description: String { unsafe "\(name) (\(String(cString: strerror(code))))" }
 
-    static var current: Errno { Errno(errno) }
+    @inlinable static var current: Errno { Errno(errno) }
 }
 
 /// Makes one system call; -1 becomes an ``Errno``, EINTR is tried again.
 ///
 /// EBADF and EFAULT are mistakes of the caller, never of the world: they trap in debug builds.
+///
+/// Inlined, so that no start has the runtime look up how the result's type compares.
+@inlinable
 @discardableResult
 public func kernel<Result: SignedInteger>(_ call: () -> Result) throws(Errno) -> Result {
     while true {

@@ -29,11 +29,11 @@ extension HostView {
                 if rule.access == .deny, tier.tellsRefusals, case .present(let object) = view[path],
                     object.status.isFolder
                 {
-                    view.listings[object.canonical] = (try? namesInFolder(object.canonical, limit: 64)) ?? []
+                    view.list((try? namesInFolder(object.canonical, limit: 64)) ?? [], in: object.canonical)
                 }
             case .glob(let folder, let glob):
                 let matching = ((try? namesInFolder(folder, limit: 65536)) ?? []).filter { NameGlob.matches(glob, $0) }
-                view.listings[folder, default: []] += matching
+                view.list(matching, in: folder)
                 look(folder)
                 for name in matching { look(Paths.join(folder, name)) }
             case .suffix, .unavailable: continue
@@ -53,7 +53,7 @@ extension HostView {
     }
 
     private mutating func look(_ path: String, _ folders: inout FolderNames) {
-        if objects[path] != nil { return }
-        objects[path] = folders.areWithout(path) ? .absent : HostProbe.look(at: path)
+        if holds(path) { return }
+        self[path] = folders.areWithout(path) ? .absent : HostProbe.look(at: path)
     }
 }

@@ -47,7 +47,8 @@ struct MountPlanner {
     /// /etc is not the host's: its few files are ours.
     private(set) var hasSyntheticEtc = false
 
-    private var places: [String: Place] = [:]
+    private var places: [Place] = []
+    private var placeIndex = PathIndex()
     private var executeRoots: [String] = []
     private var views: [(path: String, view: View)] = []
     private var tmpfsSize: UInt64?
@@ -98,7 +99,7 @@ struct MountPlanner {
         }
         layRoot(fresh)
         placeOwnRules()
-        for place in places.values.sorted(by: { Self.order($0.path, $1.path) }) { lay(place) }
+        for place in places.sorted(by: { Self.order($0.path, $1.path) }) { lay(place) }
         for bind in request.binds { lay(bind) }
         for file in awaited { expect(file) }
         layEtc()
@@ -120,7 +121,7 @@ struct MountPlanner {
         for rule in rules {
             expanded.append(rule)
             guard case .glob(let folder, let glob) = rule.pattern else { continue }
-            for name in host.listings[folder] ?? [] where NameGlob.matches(glob, name) {
+            for name in host.listing(of: folder) where NameGlob.matches(glob, name) {
                 var concrete = rule
                 concrete.pattern = .path(Paths.join(folder, name))
                 expanded.append(concrete)
@@ -189,13 +190,13 @@ struct MountPlanner {
                         + "one is hidden (tier fanotify or bpf denies the object)")
             }
         }
-        var place = places[path] ?? Place(path: path, access: nil, rule: index, object: object)
-        if rule.access == .read || rule.access == .write { place.isListed = true }
-        if strength(rule.access) > strength(place.access) {
-            place.access = rule.access
-            place.rule = index
+        let (place, isNew) = placeIndex.insert(path)
+        if isNew { places.append(Place(path: path, access: nil, rule: index, object: object)) }
+        if rule.access == .read || rule.access == .write { places[place].isListed = true }
+        if strength(rule.access) > strength(places[place].access) {
+            places[place].access = rule.access
+            places[place].rule = index
         }
-        places[path] = place
     }
 
     private func strength(_ access: PathRule.Access?) -> Int {
@@ -298,7 +299,7 @@ struct MountPlanner {
     private mutating func layRoot(_ fresh: [(path: String, rule: Int)]) {
         let home = identity.home
         if home != "/", !Paths.isAtOrBelow(home, request.workspace) || home == request.workspace,
-            places[home]?.access == nil
+            placeIndex.place(of: home).flatMap({ places[$0].access }) == nil
         {
             layFresh(home, mode: 0o700, owned: true, origin: "the private home")
         }
@@ -429,7 +430,7 @@ struct MountPlanner {
 
     private mutating func mask(_ place: Place, above: View, origin: String) {
         let isFolder = place.object.status.isFolder
-        let names = tier.tellsRefusals ? host.listings[place.path] ?? [] : []
+        let names = tier.tellsRefusals ? host.listing(of: place.path) : []
         switch above {
         case .nothing, .masked: return
         case .fresh:

@@ -57,22 +57,26 @@ extension Profile.Process {
     /// What of the caller's environment reaches the agent, with what the profile sets itself; later entries win.
     /// Sorted by name, so that plans compare. Entries that are malformed pass nothing.
     public func filteredEnvironment(_ caller: [(name: String, value: String)]) -> [(name: String, value: String)] {
-        var result: [String: String] = [:]
+        var result: [(name: String, value: String)] = []
+        func set(_ name: String, _ value: String) {
+            result.removeAll { $0.name == name }
+            result.append((name, value))
+        }
         for text in environment {
             guard let entry = try? EnvironmentEntry(text) else { continue }
             switch entry {
             case .pass(let name):
                 // The first of several equal names is the one getenv(3) answers.
-                if let found = caller.first(where: { $0.name == name }) { result[name] = found.value }
+                if let found = caller.first(where: { $0.name == name }) { set(name, found.value) }
             case .set(let name, let value):
-                result[name] = value
+                set(name, value)
             case .passPrefix(let prefix):
                 for variable in caller.reversed()
                 where variable.name.hasPrefix(prefix) && !EnvironmentEntry.looksSecret(variable.name) {
-                    result[variable.name] = variable.value
+                    set(variable.name, variable.value)
                 }
             }
         }
-        return result.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        return result.sorted { $0.name < $1.name }
     }
 }

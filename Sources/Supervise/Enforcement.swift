@@ -24,7 +24,10 @@ final class Enforcement {
     var kernel: KernelEnforcement?
     private var home: FileDescriptor?
     private var files: HomeFiles?
-    private let decider: ProfileDecider
+    /// Laid out when first asked: in tier landlock nothing asks before a call is refused, and it takes a while.
+    private lazy var decider = ProfileDecider(
+        RuleSet(plan.rules), unknown: .deny,
+        mounts: plan.mounts.map { .init(target: $0.target, isSettled: Self.isSettled($0, plan)) })
     var policy: PolicyWatch?
     /// What the threat policy denies of system calls; `nil`: nothing.
     var threats: PolicyCalls?
@@ -39,9 +42,6 @@ final class Enforcement {
         gate = ViolationGate(sink, window: 50_000_000)
         quarantinePath = session + "/removed"
         settling = try Timer()
-        decider = ProfileDecider(
-            RuleSet(plan.rules), unknown: .deny,
-            mounts: plan.mounts.map { .init(target: $0.target, isSettled: Self.isSettled($0, plan)) })
     }
 
     /// Everything that must be there before the agent starts.
@@ -186,7 +186,8 @@ final class Enforcement {
             },
             name: { SyscallName.name($0) })
         do {
-            let observer = try SystemCallObserver(listener: listener, calls: calls, decider: decider, gate: gate)
+            let observer = try SystemCallObserver(
+                listener: listener, calls: calls, decider: { [unowned self] in decider }, gate: gate)
             observer.threats = threats
             loop.watch(observer.descriptor) { [unowned self] events in
                 observer.handle()

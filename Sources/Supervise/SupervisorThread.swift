@@ -29,6 +29,7 @@ public import Record
         _ supervisor: Supervisor, serving process: SandboxedProcess, recorder: SessionRecorder
     ) throws(Errno) {
         unsafe passenger = Unmanaged.passRetained(Passenger(supervisor, process, recorder))
+        clinux_share_heap()
         let code = unsafe pthread_create(
             &thread, nil,
             { context in

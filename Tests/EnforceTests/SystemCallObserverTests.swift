@@ -64,7 +64,7 @@ import Testing
                     notice: { number in
                         guard let name = names[number], !unannounced.contains(name) else { return nil }
                         return SystemCallObserverTests.refused.contains(name) ? .refused(counts: true) : .observed
-                    }, name: { names[$0] }), decider: decider, gate: gate)
+                    }, name: { names[$0] }), decider: { decider }, gate: gate)
             observer.refusesGuarded = refusesGuarded
             let observer = self.observer
             loop = Loop([(observer.descriptor, { observer.handle() })])

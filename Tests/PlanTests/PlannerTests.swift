@@ -28,7 +28,7 @@ struct World {
         rule(.execute, "/usr")
     }
 
-    private var nextInode: UInt64 { UInt64(host.objects.count) + 1 }
+    private var nextInode: UInt64 { UInt64(host.count) + 1 }
 
     private mutating func object(_ path: String, _ mode: mode_t, _ owner: UInt32, _ links: UInt32) {
         var status = FileStatus.example
@@ -37,7 +37,7 @@ struct World {
         status.user = owner
         status.group = owner
         status.links = links
-        host.objects[path] = .present(.init(canonical: path, status: status))
+        host[path] = .present(.init(canonical: path, status: status))
     }
 
     mutating func folder(_ path: String, owner: UInt32 = 0) { object(path, mode_t(S_IFDIR) | 0o755, owner, 2) }
@@ -127,7 +127,7 @@ extension SandboxPlan {
         var world = World()
         world.folder("/project/secrets", owner: 1000)
         world.folder("/home/ann/.ssh", owner: 1000)
-        world.host.listings["/home/ann/.ssh"] = ["id_rsa"]
+        world.host.list(["id_rsa"], in: "/home/ann/.ssh")
         world.rule(.deny, "/project/secrets")
         world.rule(.deny, "/home/ann/.ssh")
         let plan = try world.plan()

@@ -99,6 +99,8 @@ dev_t clinux_makedev(unsigned major_number, unsigned minor_number);
 
 /* Gives back the resident pages of the executable's code; they come back from its file when they are needed. */
 void clinux_release_code(void);
+/* Threads that are made from now on share the one heap: another would begin with a mapping of 128 MB. */
+void clinux_share_heap(void);
 
 /* ioctl requests whose macros Swift cannot import. */
 extern const unsigned long clinux_TIOCSWINSZ, clinux_TIOCGWINSZ, clinux_TIOCSCTTY;

@@ -1,0 +1,27 @@
+import HostView
+import Testing
+
+@Suite struct PathIndexTests {
+    @Test func everyPathHasThePlaceItCameAt() {
+        var index = PathIndex(["/", "/dev"])
+        #expect(index.place(of: "/proc") == nil)
+        #expect(index.insert("/proc") == (place: 2, isNew: true))
+        #expect(index.insert("/dev") == (place: 1, isNew: false))
+        #expect(index.paths == ["/", "/dev", "/proc"])
+    }
+
+    /// Against a dictionary, over many growths.
+    @Test func itAnswersAsADictionaryDoes() {
+        var index = PathIndex()
+        var model: [String: Int] = [:]
+        for _ in 0..<20_000 {
+            let path = "/\(Int.random(in: 0..<3000))/\(Int.random(in: 0..<2))"
+            let (place, isNew) = index.insert(path)
+            #expect(isNew == (model[path] == nil))
+            model[path] = model[path] ?? index.paths.count - 1
+            #expect(place == model[path])
+        }
+        for (path, place) in model { #expect(index.place(of: path) == place) }
+        #expect(index.place(of: "/3000/0") == nil)
+    }
+}
