@@ -2,12 +2,15 @@ public import JSONText
 
 /// How the delivery goes: the feed writes it, `mis policy status` shows it.
 public struct FeedStatus: Equatable, Sendable {
+    public enum State: String, Sendable {
+        case waiting, pulling, connected, failing, ended
+    }
+
     /// One web address or broker.
     public struct Source: Equatable, Sendable {
         /// Its URL.
         public var name: String
-        /// `waiting`, `pulling`, `connecting`, `connected` or `failing`.
-        public var state = "waiting"
+        public var state = State.waiting
         /// Seconds since 1970: when it last answered as it should.
         public var lastContact: Int64?
         /// When it last brought something new.
@@ -83,7 +86,7 @@ public struct FeedStatus: Equatable, Sendable {
     private static func write(_ source: Source, _ writer: inout JSONWriter) {
         writer.object { writer in
             writer.member("source", source.name)
-            writer.member("state", source.state)
+            writer.member("state", source.state.rawValue)
             for (name, time) in Source.times { writer.member(name, source[keyPath: time]) }
             for (name, serial) in Source.serials { writer.member(name, source[keyPath: serial]) }
             for (name, count) in Source.counts { writer.member(name, source[keyPath: count]) }
@@ -105,7 +108,7 @@ public struct FeedStatus: Equatable, Sendable {
         for entry in (value["sources"]?.array ?? []).prefix(Self.mostSources) {
             guard let name = entry["source"]?.string else { continue }
             var source = Source(name: name)
-            source.state = entry["state"]?.string ?? source.state
+            source.state = entry["state"]?.string.flatMap(State.init) ?? .waiting
             for (name, time) in Source.times { source[keyPath: time] = entry[name]?.int64 }
             for (name, serial) in Source.serials { source[keyPath: serial] = entry[name]?.uint64 }
             for (name, count) in Source.counts { source[keyPath: count] = entry[name]?.uint64 ?? 0 }

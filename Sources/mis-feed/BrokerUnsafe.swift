@@ -88,7 +88,8 @@ import ThreatPolicy
             return
         case .connecting(let since):
             if Self.now - since > UInt64(min(settings.stall * 1000, 10_000)) {
-                return failed("no answer within \(min(settings.stall, 10)) s")
+                let still = lookup == nil ? "" : ": its name is being looked up"
+                return failed("no answer within \(min(settings.stall, 10)) s\(still)")
             }
         case .ready(let since):
             if retry.failures > 0, Self.now - since > Self.settled { retry.reset() }

@@ -45,7 +45,7 @@ final class DeliveryDesk {
         status.confined = confined
         status.sources = names.map { name in
             var source = old?.sources.first { $0.name == name } ?? FeedStatus.Source(name: name)
-            source.state = "waiting"
+            source.state = .waiting
             source.failuresInARow = 0
             return source
         }
@@ -60,10 +60,10 @@ final class DeliveryDesk {
 
     func name(_ source: Int) -> String { status.sources[source].name }
 
-    func state(_ source: Int, _ word: String) { change(source) { $0.state = word } }
+    func state(_ source: Int, _ state: FeedStatus.State) { change(source) { $0.state = state } }
 
     /// It answered as it should.
-    func contact(_ source: Int, state: String) {
+    func contact(_ source: Int, state: FeedStatus.State) {
         change(source) {
             $0.lastContact = Self.now
             $0.failuresInARow = 0
@@ -78,7 +78,7 @@ final class DeliveryDesk {
             $0.failuresInARow += 1
             $0.lastFailure = why
             $0.lastFailureTime = Self.now
-            $0.state = "failing"
+            $0.state = .failing
         }
         let count = status.sources[source].failuresInARow
         let isTold = count <= 6 || count & (count - 1) == 0
@@ -180,10 +180,8 @@ final class DeliveryDesk {
                 case .stored(let kind, let serial): stored(kind, serial, held.source)
                 case .known: waiting[kind] = nil
                 }
-                contact(
-                    held.source,
-                    state: status.sources[held.source].state == "failing"
-                        ? "waiting" : status.sources[held.source].state)
+                let state = status.sources[held.source].state
+                contact(held.source, state: state == .failing ? .waiting : state)
             } catch {
                 if case .refused = error { waiting[kind] = nil }
                 log.say("\(name(held.source)): \(kind.label): \(error)", .detail)

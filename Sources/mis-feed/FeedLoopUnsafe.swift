@@ -44,7 +44,7 @@ final class FeedLoop {
         guard let broker else { return }
         let index = brokerIndex
         broker.onReady = { [unowned self] isResumed in
-            desk.contact(index, state: "connected")
+            desk.contact(index, state: .connected)
             desk.log.say("\(desk.name(index)): connected\(isResumed ? ", the session goes on" : "")")
             brokerQuiet = Broker.now + Self.quiet
             brokerSucceeded = true
@@ -59,7 +59,7 @@ final class FeedLoop {
             // How a retained message is taken back.
             guard payload.count > 0 else { return desk.log.say("\(desk.name(index)): an empty message", .detail) }
             if case .waiting = desk.deliver(payload, keeping: keeping, index) { return }
-            desk.contact(index, state: "connected")
+            desk.contact(index, state: .connected)
         }
     }
 
@@ -86,8 +86,8 @@ final class FeedLoop {
             default:
                 desk.log.say("ended by a signal", .detail)
                 broker?.leave()
-                for index in web.indices { desk.state(index, "ended") }
-                if broker != nil { desk.state(brokerIndex, "ended") }
+                for index in web.indices { desk.state(index, .ended) }
+                if broker != nil { desk.state(brokerIndex, .ended) }
                 desk.writeStatus()
                 return .clean
             }

@@ -69,7 +69,7 @@ import ThreatPolicy
         found = Validators()
         verdict = .open
         isRunning = true
-        desk.state(index, "pulling")
+        desk.state(index, .pulling)
         unsafe curl_easy_reset(handle)
         unsafe setLimits(handle)
         unsafe setTrust(handle)
@@ -196,7 +196,7 @@ import ThreatPolicy
             }
             return ended("it ended after \(received.count) of \(received.capacity) bytes")
         }
-        guard let bytes = received.take() else { return }
+        guard let bytes = received.take() else { return ended("no memory") }
         switch desk.deliver(bytes, keeping: { bytes }, index) {
         case .taken, .known:
             desk.remember(found, head: head, index)
@@ -220,7 +220,7 @@ import ThreatPolicy
             desk.failed(index, why, next: isDone ? nil : Int(due > now ? due - now : 0))
         } else {
             succeeded = true
-            desk.contact(index, state: "waiting")
+            desk.contact(index, state: .waiting)
         }
     }
 

@@ -377,7 +377,7 @@ def test_a_resolver_that_says_nothing(feed: Feed, authority: Authority, web: Web
         # Who needs no resolver is served meanwhile, again and again; the others are given up in their time.
         feed.got(4, seconds=5)
         wait_for(lambda: len(web.requests) >= 3, "pulls while names are looked up", 10)
-        feed.said(r"mqtts://broker.example.org: failed: no answer within 10 s", seconds=15)
+        feed.said(r"mqtts://broker.example.org: failed: no answer within 10 s: its name is being looked up", seconds=15)
         feed.said(r"https://web.example.org/h.mip: failed", seconds=15)
         wait_for(lambda: len(web.requests) >= 7, "pulls after that", 15)
         begun = time.monotonic()

@@ -62,7 +62,7 @@ enum FeedReport {
         guard let status = folder.readStatus() else { return [] }
         let isRunning = folder.isRunning
         var lines = status.sources.map { source in
-            var parts = [isRunning ? source.state : "not running"]
+            var parts = [isRunning ? source.state.rawValue : "not running"]
             parts.append(source.lastContact.map { "last contact \(UTCTime.text($0))" } ?? "never reached")
             let serials = [source.base.map { "base \($0)" }, source.hotfix.map { "hotfix \($0)" }].compactMap { $0 }
             if !serials.isEmpty { parts.append(serials.joined(separator: " and ")) }
