@@ -1,4 +1,7 @@
-"""The suites of scripts/test: runs them one after another, adds up what each counted, prints the sum."""
+"""The suites of scripts/test: runs them one after another, adds up what each counted, prints the sum.
+
+One suite in virtual machines runs beside those after it, with the processor time that they leave.
+"""
 
 import argparse
 import os
@@ -6,9 +9,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +22,7 @@ HERE = ROOT / "scripts/test.d"
 BUILD = Path(os.environ.get("MIS_BUILD_DIR", ROOT / ".build")).resolve()
 LOGS = ROOT / ".build/test-logs"
 PYTHON = sys.executable
+BESIDE = ["nice", "-n", "19", "ionice", "-c", "3"]
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
@@ -48,6 +54,10 @@ class Suite:
     quick: bool = False
     # Whether it runs the mis binary.
     needs_binary: bool = True
+    # Boots virtual machines (scripts/vm), whose disks are made while mis is compiled.
+    machines: bool = False
+    # Runs beside the suites that follow.
+    beside: bool = False
     # Runs only when it is named.
     on_demand: bool = False
 
@@ -63,6 +73,10 @@ def script(*words: str) -> Callable[[Path], list[str | Path]]:
     return lambda results: [ROOT / words[0], *words[1:]]
 
 
+def matrix(at_once: int, *parts: str) -> Callable[[Path], list[str | Path]]:
+    return lambda results: [ROOT / "scripts/test.d/matrix", results, str(at_once), *parts]
+
+
 SUITES = [
     Suite("format", "formatting and syntax of every source file", script("scripts/test.d/format"), 300,
           quick=True, needs_binary=False),
@@ -73,15 +87,22 @@ SUITES = [
           quick=True),
     Suite("fuzz", "profiles and arguments of random bytes",
           lambda results: [PYTHON, "-B", HERE / "fuzz.py", "--seconds", "10" if QUICK else "45"], 300, quick=True),
+    # Other kernels, emulated. Not before everything is compiled: beside a compiler they would get nothing.
+    Suite("matrix-programs", "the kernel's programs, on Debian's kernels in virtual machines",
+          matrix(1, "programs", "doctor"), 3900, machines=True, beside=True),
     Suite("integration", "sandboxes on this machine", pytest("Tests/Integration", "--ignore=Tests/Integration/agents"),
           1200),
     Suite("agents", "real agents against a scripted model", pytest("Tests/Integration/agents"), 1200),
     Suite("quickstart", "scripts/quickstart", script("scripts/test.d/quickstart"), 600),
-    # Other kernels: scripts/vm boots one and runs a suite in it. Half an hour of emulation.
-    Suite("matrix", "Debian's kernels in virtual machines", script("scripts/test.d/matrix"), 3000, on_demand=True),
+    Suite("matrix-runs", "mis run, on Debian's kernels in virtual machines", matrix(2, "runs"), 3900, machines=True),
+    Suite("matrix-scale", "tier bpf in numbers, in a virtual machine", matrix(1, "scale"), 2000, machines=True,
+          on_demand=True),
 ]
 
 QUICK = False
+# What this program started and has not seen end, and whose turn it is to print.
+running: set[subprocess.Popen] = set()
+turn = threading.Lock()
 
 
 def count_junit(path: Path) -> Count:
@@ -109,6 +130,35 @@ def count_tap(text: str) -> Count:
     return count
 
 
+def stop(process: subprocess.Popen) -> None:
+    """A suite and all it started. They get a while to clear up after themselves."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(10)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def execute(suite: Suite, environment: dict[str, str], results: Path, log: Path) -> tuple[int, bool]:
+    """The exit status, and whether the suite had to be stopped."""
+    command = [*(BESIDE if suite.beside else []), *map(str, suite.command(results))]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+        running.add(process)
+        try:
+            return process.wait(timeout=suite.limit), False
+        except subprocess.TimeoutExpired:
+            stop(process)
+            return process.wait(), True
+        except BaseException:
+            stop(process)
+            raise
+        finally:
+            running.discard(process)
+
+
 def run(suite: Suite, environment: dict[str, str]) -> tuple[Count, float]:
     """Runs one suite; whatever goes wrong with the suite itself is one failure more."""
     results = LOGS / suite.name
@@ -117,21 +167,9 @@ def run(suite: Suite, environment: dict[str, str]) -> tuple[Count, float]:
         old.unlink()
     log = LOGS / f"{suite.name}.log"
     start = time.monotonic()
-    print(f"{suite.name}: {suite.what} ...", flush=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(word) for word in suite.command(results)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-        late = False
-        try:
-            status = process.wait(timeout=suite.limit)
-        except subprocess.TimeoutExpired:
-            late = True
-            os.killpg(process.pid, signal.SIGKILL)
-            status = process.wait()
-        except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
+    with turn:
+        print(f"{suite.name}: {suite.what} ...", flush=True)
+    status, late = execute(suite, environment, results, log)
     text = log.read_text(errors="replace")
     count = count_tap(text)
     trouble = None
@@ -149,12 +187,16 @@ def run(suite: Suite, environment: dict[str, str]) -> tuple[Count, float]:
     if trouble:
         count.failed += 1
     seconds = time.monotonic() - start
-    print(f"{suite.name}: {count} in {seconds:.0f} s" + (f" ({trouble})" if trouble else ""), flush=True)
-    if count.failed or (ON_CI and count.skipped):
-        lines = text.splitlines()
-        print(f"--- the end of {log} ---")
-        print("\n".join(lines[-150:]))
-        print("---", flush=True)
+    with turn:
+        print(f"{suite.name}: {count} in {seconds:.0f} s" + (f" ({trouble})" if trouble else ""), flush=True)
+        # Which machine took how long.
+        for line in text.splitlines():
+            if suite.machines and line.startswith("== "):
+                print(f"    {line.removeprefix('== ')}", flush=True)
+        if count.failed or (ON_CI and count.skipped):
+            print(f"--- the end of {log} ---")
+            print("\n".join(text.splitlines()[-150:]))
+            print("---", flush=True)
     return count, seconds
 
 
@@ -165,46 +207,85 @@ def binary() -> str:
     return made.stdout.splitlines()[-1]
 
 
+def exerciser() -> str:
+    """What drives the kernel's programs without mis, for the machines. Made before a suite holds SwiftPM's lock."""
+    subprocess.run(["swift", "build", "-c", "release", "--static-swift-stdlib", "--scratch-path", str(BUILD), "--product",
+                    "arbiter-exercise"], stdin=subprocess.DEVNULL, check=True)  # fmt: skip
+    return str(BUILD / "release/arbiter-exercise")
+
+
+def make_disks() -> subprocess.Popen:
+    """Begins to make the machines' disks, where there are none. Whoever needs them waits, and says what went wrong."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / "machines.log").open("wb") as output:
+        process = subprocess.Popen([*BESIDE, str(ROOT / "scripts/vm"), "build"], stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+    running.add(process)
+    return process
+
+
 def main() -> int:
     global QUICK
     parser = argparse.ArgumentParser(prog="scripts/test")
     names = [suite.name for suite in SUITES]
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", action="append", choices=names, metavar="NAME")
+    parser.add_argument("--only", action="append", choices=[*names, "matrix"], metavar="NAME")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     QUICK = options.quick
     if options.list:
         for suite in SUITES:
-            print(f"{suite.name:12} {suite.what}")
+            print(f"{suite.name:15} {suite.what}")
         return 0
-    chosen = [s for s in SUITES if (s.name in options.only if options.only else not s.on_demand and (s.quick or not QUICK))]
+    wanted = set(options.only or ())
+    if "matrix" in wanted:
+        wanted |= {name for name in names if name.startswith("matrix-")}
+    chosen = [s for s in SUITES if (s.name in wanted if wanted else not s.on_demand and (s.quick or not QUICK))]
 
     # A shell without job control starts its background jobs with these ignored, and so would everything below be.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
 
     start = time.monotonic()
     environment = dict(os.environ)
     total = Count()
     rows = []
-    if any(suite.needs_binary for suite in chosen):
-        try:
-            environment["MIS"] = binary()
-        except (subprocess.CalledProcessError, OSError, IndexError) as error:
-            print(f"scripts/build: {error}")
-            total.failed += 1
-            chosen = [suite for suite in chosen if not suite.needs_binary]
-        rows.append(("build", "", time.monotonic() - start))
-    for suite in chosen:
-        count, seconds = run(suite, environment)
-        total += count
-        rows.append((suite.name, str(count), seconds))
+    beside: dict[str, Future[tuple[Count, float]]] = {}
+    try:
+        if any(suite.machines for suite in chosen):
+            make_disks()
+        if any(suite.needs_binary for suite in chosen):
+            try:
+                environment["MIS"] = binary()
+                if any(suite.machines for suite in chosen):
+                    environment["ARBITER_EXERCISE"] = exerciser()
+            except (subprocess.CalledProcessError, OSError, IndexError) as error:
+                print(f"scripts/build: {error}")
+                total.failed += 1
+                chosen = [suite for suite in chosen if not suite.needs_binary]
+            rows.append(("build", "", time.monotonic() - start))
+        threads = ThreadPoolExecutor()
+        for suite in chosen:
+            if suite.beside:
+                beside[suite.name] = threads.submit(run, suite, environment)
+                continue
+            count, seconds = run(suite, environment)
+            total += count
+            rows.append((suite.name, str(count), seconds))
+        for name, ended in beside.items():
+            count, seconds = ended.result()
+            total += count
+            rows.append((name, str(count), seconds))
+    finally:
+        # Nothing, but after an interrupt.
+        for process in list(running):
+            stop(process)
     print()
     for name, text, seconds in rows:
-        print(f"{name:12} {seconds:6.0f} s  {text}")
-    print(f"{'all':12} {time.monotonic() - start:6.0f} s")
+        print(f"{name:15} {seconds:6.0f} s  {text}")
+    print(f"{'all':15} {time.monotonic() - start:6.0f} s")
     print(total)
     return 1 if total.failed or (ON_CI and total.skipped) else 0
 
