@@ -122,11 +122,15 @@ def test_a_thousand_registered_and_two_hundred_at_work(
             ]
             assert told["verdicts"]["deny"] == 3 and told["lost_events"] == 0, told
             stream = root.state / "sessions" / told["session"] / "execution.jsonl"
-            denied = [line for line in map(json.loads, stream.read_text().splitlines()) if line["event"] == "deny"]
+            denied = [line for line in map(json.loads, stream.read_text().splitlines()) if line["event"] == "denied"]
             assert {line["object"] for line in denied} == {str(root.workspace / f"file-{number}")}
     finally:
         _, said = crowd.communicate(b"\n", timeout=300)
         assert crowd.returncode == 0, said
+
+
+# Of many refusals none ends the run.
+PATIENT = 'name = "patient"\nextends = ["default"]\n[escalation]\nkill = 0\n'
 
 
 def test_starts_and_kills_beside_others_at_work(
@@ -142,7 +146,8 @@ def test_starts_and_kills_beside_others_at_work(
     )
     neighbours = []
     for number, sandbox in enumerate((root, other)):
-        options = [*BPF, "--ro", str(shared), "--deny", str(shared / str(number))]
+        profile = sandbox.write(sandbox.base / "patient.toml", PATIENT)
+        options = [*BPF, "-p", str(profile), "--ro", str(shared), "--deny", str(shared / str(number))]
         neighbours.append(sandbox.start("/bin/sh", "-c", script, str(number), str(1 - number), options=options))
     for neighbour in neighbours:
         assert line_of(neighbour) == "ready"
@@ -255,24 +260,28 @@ def test_a_flood_of_traces_loses_no_alert(
 
 def test_a_flood_in_a_run(nothing_stays: None, root: Sandbox, flooded: Path, say: Callable[[str], None]) -> None:
     """The supervisor of `mis run`, which records what it is told."""
+    # By its name: a folder that is denied by its path is not shown, and what is not there cannot be refused.
     profile = root.write(
-        root.base / "traced.toml", 'name = "traced"\nextends = ["default"]\n[streams]\ntrace = true\n'
+        root.base / "traced.toml",
+        'name = "traced"\nextends = ["default"]\n[filesystem]\ndeny = ["**/secret"]\n[streams]\ntrace = true\n'
+        "[escalation]\nkill = 0\n",
     )
     seconds = min(SECONDS, 15)
-    options = [*BPF, "--deny", str(flooded / "secret")]
     result = root.run(
-        "python3", "-c", FLOOD, str(flooded), str(seconds), options=options, profile=str(profile), timeout=600
+        "python3", "-c", FLOOD, str(flooded), str(seconds), options=BPF, profile=str(profile), timeout=600
     ).ok()
     opened, tried = sums(result.stdout.splitlines())
+    assert opened > 1000 and tried > seconds, (opened, tried)
     told, refused = 0, set()
     for line in result.stream("execution"):
         if line["event"] == "allow":
             told += line.get("count", 1)
-        elif line["event"] == "deny":
+        elif line["event"] == "denied":
             refused.add(line["object"])
     verdicts = result.report["verdicts"]
     assert verdicts["allow"] >= opened and verdicts["deny"] >= tried
-    assert len([path for path in refused if path.startswith(f"{flooded}/secret/")]) == tried
+    told_of = [path for path in refused if path.startswith(f"{flooded}/secret/")]
+    assert len(told_of) == tried, (len(refused), sorted(refused)[:5])
     assert told + result.report["lost_events"] == verdicts["allow"]
     say(f"flood of {result.seconds:.0f} s in mis run: {verdicts['allow']:,} traces, {told:,} recorded "
         f"({told / result.seconds:,.0f} a second), {result.report['lost_events']:,} lost and counted; "
@@ -281,24 +290,29 @@ def test_a_flood_in_a_run(nothing_stays: None, root: Sandbox, flooded: Path, say
 
 # A build
 
-PART = """#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "all.h"
+# What a program for Linux includes.
+HEADERS = (
+    "arpa/inet.h ctype.h dirent.h errno.h fcntl.h inttypes.h limits.h netinet/in.h poll.h pthread.h signal.h stdbool.h "
+    "stdint.h stdio.h stdlib.h string.h sys/epoll.h sys/mman.h sys/socket.h sys/stat.h sys/types.h sys/wait.h time.h unistd.h"
+).split()
+PART = """#include "all.h"
 int part_%d(int n) { char text[32]; snprintf(text, sizeof text, "%%d", n); return (int)strlen(text) + %d; }
 """
 
 
 def test_a_real_build_lives_off_the_cache(root: Sandbox, say: Callable[[str], None]) -> None:
-    """git clone and make with gcc, twice: verdicts are remembered for what is opened again and again."""
+    """git clone and make with gcc: verdicts are remembered for whatever is opened again, so that only what is new is asked
+    about; a build that is made again in the same sandbox makes new files and opens old ones."""
     project = root.base / "project"
     project.mkdir()
     parts = range(40)
-    (project / "all.h").write_text("".join(f"int part_{n}(int);\n" for n in parts))
+    (project / "all.h").write_text(
+        "".join(f"#include <{name}>\n" for name in HEADERS) + "".join(f"int part_{n}(int);\n" for n in parts)
+    )
     for n in parts:
         (project / f"part{n}.c").write_text(PART % (n, n))
     (project / "main.c").write_text(
-        '#include <stdio.h>\n#include "all.h"\nint main(void) { printf("%d\\n", '
+        '#include "all.h"\nint main(void) { printf("%d\\n", '
         + " + ".join(f"part_{n}({n})" for n in parts)
         + "); return 0; }\n"
     )
@@ -312,17 +326,27 @@ def test_a_real_build_lives_off_the_cache(root: Sandbox, say: Callable[[str], No
     work = root.workspace
     rules = [*SYSTEM, "--rule", f"rwx:{work}", "--rule", f"r:{project}", "--name", "-:**/.env", "--name",
              f"r:{work}//.git/hooks", "--counters"]  # fmt: skip
-    script = f"cd {work} && HOME={work} git clone -q {project} p && cd p && make -s && ./sum"
-    done = subprocess.run(
-        [EXERCISE, "run", *rules, "--", "/bin/sh", "-c", script], capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    answer, last = done.stdout.splitlines()[-2:]
-    assert answer == str(sum(n + len(str(n)) for n in parts))
-    shutil.rmtree(work / "p")
-    counted = json.loads(last)
-    asked = counted["hits"] + counted["misses"]
-    rate = counted["hits"] / asked
-    say(f"a build of {len(parts) + 1} files: {asked:,} questions, {counted['hits']:,} answered from the cache, "
-        f"{rate:.2%}; counters {last}")  # fmt: skip
-    assert rate > 0.99
+
+    def built(more: str) -> tuple[int, int]:
+        script = f"cd {work} && HOME={work} git clone -q {project} p && cd p && make -s {more} && ./sum"
+        done = subprocess.run(
+            [EXERCISE, "run", *rules, "--", "/bin/sh", "-c", script], capture_output=True, text=True, timeout=900
+        )
+        assert done.returncode == 0, done.stderr
+        answer, last = done.stdout.splitlines()[-2:]
+        assert answer == str(sum(n + len(str(n)) for n in parts))
+        shutil.rmtree(work / "p")
+        counted = json.loads(last)
+        assert counted["uncached"] == counted["failed_closed"] == 0, last
+        return counted["hits"], counted["misses"]
+
+    first = built("")
+    twice = built("&& make -s -B")
+    again = (twice[0] - first[0], twice[1] - first[1])
+    for what, (hits, misses) in (("clone and build", first), ("the build made again", again)):
+        say(f"{what} of {len(parts) + 1} files: {hits + misses:,} questions, {hits:,} answered from the cache, "
+            f"{hits / (hits + misses):.2%}; the bar is 99 %")  # fmt: skip
+    # An assembler's source and an object, each asked about once, are all that is new when a file is made again.
+    assert again[0] > 0.99 * sum(again) and again[1] <= 3 * (len(parts) + 1), again
+    # The first time, each file of the system is asked about once too.
+    assert first[0] > 0.9 * sum(first), first
