@@ -2,14 +2,11 @@
  * The set-up child: obeys the steps, then executes the sandbox's init.
  *
  * C, and raw system calls only: it shares memory, and so libc's locks and thread-local storage, with a launcher
- * that goes on running (see raw_syscall.h). Every path is opened without following symlinks, and mounts are moved
- * from descriptor to descriptor, so that nothing a former run left in a workspace can redirect one.
+ * that goes on running (see raw_syscall.h). Every path is opened without following symlinks.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/close_range.h>
 #include <linux/futex.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
@@ -78,123 +75,6 @@ static long open_namespace(struct state *state, const struct mis_step *step) {
     return 0;
 }
 
-static long new_file_system(struct state *state, const struct mis_step *step) {
-    long context = attempt(state, SYS_fsopen, raw2(SYS_fsopen, step->path, FSOPEN_CLOEXEC));
-    if (context < 0)
-        return context;
-    long result = 0;
-    const char *option = step->text, *end = step->text + step->text_length;
-    while (result == 0 && option < end) {
-        const char *value = option;
-        while (*value++)
-            ;
-        if (*value)
-            result = attempt(state, SYS_fsconfig, raw5(SYS_fsconfig, context, FSCONFIG_SET_STRING, option, value, 0));
-        else
-            result = attempt(state, SYS_fsconfig, raw5(SYS_fsconfig, context, FSCONFIG_SET_FLAG, option, 0, 0));
-        while (*value++)
-            ;
-        option = value;
-    }
-    if (result == 0)
-        result = attempt(state, SYS_fsconfig, raw5(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0));
-    if (result == 0)
-        result = attempt(state, SYS_fsmount, raw3(SYS_fsmount, context, FSMOUNT_CLOEXEC, step->attributes));
-    raw1(SYS_close, context);
-    if (result < 0)
-        return result;
-    keep(state, step->slot, (int)result);
-    return 0;
-}
-
-static long attach(struct state *state, int mount, int32_t slot, const char *path) {
-    int target = open_path(state, slot, path);
-    if (target < 0)
-        return target;
-    long result =
-        attempt(state, SYS_move_mount,
-                raw5(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
-    raw1(SYS_close, target);
-    return result;
-}
-
-static long set_attributes(struct state *state, int mount, const struct mis_step *step) {
-    if (step->attributes == 0 && step->idmap < 0)
-        return 0;
-    struct mount_attr attributes = {.attr_set = step->attributes};
-    if (step->idmap >= 0) {
-        attributes.attr_set |= MOUNT_ATTR_IDMAP;
-        attributes.userns_fd = (uint64_t)place(state, step->idmap);
-    }
-    unsigned flags = AT_EMPTY_PATH | (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0);
-    return attempt(state, SYS_mount_setattr, raw5(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
-}
-
-/* A detached clone of the mount at the step's source, or -errno. */
-static long clone_mount(struct state *state, const struct mis_step *step) {
-    int source = open_path(state, step->source, step->source_path);
-    if (source < 0)
-        return source;
-    long result = 0;
-    if (step->flags & mis_flag_check_identity) {
-        struct statx seen;
-        result = attempt(state, SYS_statx, raw5(SYS_statx, source, "", AT_EMPTY_PATH, STATX_INO, &seen));
-        if (result == 0 && (seen.stx_ino != step->inode || seen.stx_dev_major != step->device_major ||
-                            seen.stx_dev_minor != step->device_minor))
-            result = -ESTALE;
-    }
-    if (result == 0)
-        result = attempt(state, SYS_open_tree,
-                         raw3(SYS_open_tree, source, "",
-                              OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-                                  (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0)));
-    raw1(SYS_close, source);
-    return result;
-}
-
-static long bind_mount(struct state *state, const struct mis_step *step) {
-    /* First, because the target of a mask is often not there. */
-    int target = open_path(state, step->place, step->path);
-    if (target < 0)
-        return target;
-    long tree = clone_mount(state, step);
-    if (tree < 0) {
-        raw1(SYS_close, target);
-        return tree;
-    }
-    long result = set_attributes(state, (int)tree, step);
-    if (result == 0)
-        result = attempt(state, SYS_move_mount,
-                         raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
-    raw1(SYS_close, target);
-    raw1(SYS_close, tree);
-    return result;
-}
-
-/* Masks are many and all alike: the first is made and given its attributes, the others are clones of it. */
-static long cover(struct state *state, const struct mis_step *step) {
-    int target = open_path(state, step->place, step->path);
-    if (target < 0)
-        return target;
-    int model = place(state, step->slot);
-    long tree = model >= 0
-                    ? attempt(state, SYS_open_tree,
-                              raw3(SYS_open_tree, model, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH))
-                    : clone_mount(state, step);
-    long result = tree < 0 ? tree : 0;
-    if (result == 0 && model < 0)
-        result = set_attributes(state, (int)tree, step);
-    if (result == 0)
-        result = attempt(state, SYS_move_mount,
-                         raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
-    raw1(SYS_close, target);
-    if (result == 0 && model < 0)
-        keep(state, step->slot, (int)tree);
-    else if (tree >= 0)
-        raw1(SYS_close, tree);
-    return result;
-}
-
 static long make_file(struct state *state, const struct mis_step *step) {
     long fd = attempt(state, SYS_openat,
                       raw4(SYS_openat, place(state, step->place), step->path,
@@ -213,18 +93,6 @@ static long make_file(struct state *state, const struct mis_step *step) {
     return result;
 }
 
-static long pivot(struct state *state, const struct mis_step *step) {
-    long result = attempt(state, SYS_fchdir, raw1(SYS_fchdir, place(state, step->slot)));
-    /* The old root ends up stacked on the new one, at ".", and is taken away from there. */
-    if (result == 0)
-        result = attempt(state, SYS_pivot_root, raw2(SYS_pivot_root, ".", "."));
-    if (result == 0)
-        result = attempt(state, SYS_umount2, raw2(SYS_umount2, ".", 2 /* MNT_DETACH */));
-    if (result == 0)
-        result = attempt(state, SYS_chdir, raw1(SYS_chdir, "/"));
-    return result;
-}
-
 static long loopback_up(struct state *state) {
     long fd = attempt(state, SYS_socket, raw3(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (fd < 0)
@@ -233,44 +101,6 @@ static long loopback_up(struct state *state) {
     long result = attempt(state, SYS_ioctl, raw3(SYS_ioctl, fd, SIOCSIFFLAGS, &request));
     raw1(SYS_close, fd);
     return result;
-}
-
-static long send_descriptor(struct state *state, const struct mis_step *step) {
-    struct mis_sent_descriptor body = {(uint32_t)step->number};
-    struct iovec part = {&body, sizeof body};
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-    struct cmsghdr *header = (struct cmsghdr *)(void *)control.bytes;
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    *(int *)(void *)CMSG_DATA(header) = place(state, step->slot);
-    long sent = attempt(state, SYS_sendmsg, raw3(SYS_sendmsg, state->setup->descriptor_socket, &message, MSG_NOSIGNAL));
-    return sent < 0 ? sent : 0;
-}
-
-static long receive_descriptor(struct state *state, const struct mis_step *step) {
-    struct mis_sent_descriptor body;
-    struct iovec part = {&body, sizeof body};
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-    long size = attempt(state, SYS_recvmsg,
-                        raw3(SYS_recvmsg, state->setup->descriptor_socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
-    if (size < 0)
-        return size;
-    struct cmsghdr *header = (struct cmsghdr *)(void *)control.bytes;
-    if (message.msg_controllen < CMSG_LEN(sizeof(int)) || header->cmsg_type != SCM_RIGHTS)
-        return -ENOMSG;
-    keep(state, (int32_t)step->number, *(int *)(void *)CMSG_DATA(header));
-    return 0;
 }
 
 static long open_terminal(struct state *state, const struct mis_step *step) {
@@ -312,78 +142,6 @@ static long wait_for_launcher(struct state *state) {
     return sent < 0 ? sent : wait_for(state, &state->setup->gate, mis_gate_open);
 }
 
-static int resolve_descriptor(const struct state *state, int32_t number) {
-    return number < 0 ? place(state, ~number) : number;
-}
-
-enum { execution_target_count = mis_fd_terminal + 1 };
-
-/* The numbers that the init's descriptors have now, by those they get; -1 for none. Its image is last. */
-static void execution_sources(const struct state *state, const struct mis_execution *execution, int *sources) {
-    const int32_t wanted[] = {execution->stdio[0], execution->stdio[1], execution->stdio[2], execution->reasoning,
-                              execution->status,   execution->terminal, execution->image};
-    for (int target = 0; target <= execution_target_count; target++)
-        sources[target] = wanted[target] == INT32_MIN ? -1 : resolve_descriptor(state, wanted[target]);
-}
-
-/* Closes everything but these. The launcher's descriptors, of which tier bpf has hundreds, would else leave no number
- * free below a small limit on open files. */
-static long close_all_but(struct state *state, const int *kept, int count) {
-    unsigned from = 0;
-    for (;;) {
-        unsigned next = ~0u;
-        for (int i = 0; i < count; i++)
-            if (kept[i] >= 0 && (unsigned)kept[i] >= from && (unsigned)kept[i] < next)
-                next = (unsigned)kept[i];
-        if (next > from) {
-            long result =
-                attempt(state, SYS_close_range, raw3(SYS_close_range, from, next == ~0u ? next : next - 1, 0));
-            if (result < 0)
-                return result;
-        }
-        if (next == ~0u)
-            return 0;
-        from = next + 1;
-    }
-}
-
-static long close_others(struct state *state, const struct mis_step *step) {
-    int kept[execution_target_count + 1];
-    execution_sources(state, step->data, kept);
-    return close_all_but(state, kept, execution_target_count + 1);
-}
-
-static long execute(struct state *state, const struct mis_step *step) {
-    const struct mis_execution *execution = step->data;
-    enum { count = execution_target_count, image_target = count };
-    int sources[count + 1];
-    execution_sources(state, execution, sources);
-    /* Two passes: a source may have the number of another's target. */
-    int lifted[count + 1];
-    for (int target = 0; target <= count; target++) {
-        lifted[target] = -1;
-        if (sources[target] < 0)
-            continue;
-        long fd = attempt(state, SYS_fcntl, raw3(SYS_fcntl, sources[target], F_DUPFD_CLOEXEC, count + 1));
-        if (fd < 0)
-            return fd;
-        lifted[target] = (int)fd;
-    }
-    for (int target = 0; target <= count; target++) {
-        long result = lifted[target] < 0
-                          ? (raw1(SYS_close, target), 0)
-                          : attempt(state, SYS_dup3,
-                                    raw3(SYS_dup3, lifted[target], target, target == image_target ? O_CLOEXEC : 0));
-        if (result < 0)
-            return result;
-    }
-    long result = attempt(state, SYS_close_range, raw3(SYS_close_range, count + 1, ~0u, 0));
-    if (result < 0)
-        return result;
-    return attempt(state, SYS_execveat,
-                   raw5(SYS_execveat, image_target, "", execution->arguments, execution->environment, AT_EMPTY_PATH));
-}
-
 static long obey(struct state *state, const struct mis_step *step) {
     switch (step->kind) {
     case mis_step_join_cgroup:
@@ -400,11 +158,11 @@ static long obey(struct state *state, const struct mis_step *step) {
                        raw5(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes));
     }
     case mis_step_new_file_system:
-        return new_file_system(state, step);
+        return mis_new_file_system(state, step);
     case mis_step_attach:
-        return attach(state, place(state, step->slot), step->place, step->path);
+        return mis_attach(state, place(state, step->slot), step->place, step->path);
     case mis_step_bind:
-        return bind_mount(state, step);
+        return mis_bind_mount(state, step);
     case mis_step_directory: {
         long result =
             attempt(state, SYS_mkdirat, raw3(SYS_mkdirat, place(state, step->place), step->path, step->number));
@@ -421,14 +179,14 @@ static long obey(struct state *state, const struct mis_step *step) {
         int target = open_path(state, step->place, step->path);
         if (target < 0)
             return target;
-        long result = set_attributes(state, target, step);
+        long result = mis_set_attributes(state, target, step);
         raw1(SYS_close, target);
         return result;
     }
     case mis_step_pivot:
-        return pivot(state, step);
+        return mis_pivot(state, step);
     case mis_step_receive:
-        return receive_descriptor(state, step);
+        return mis_receive_descriptor(state, step);
     case mis_step_hostname:
         return attempt(state, SYS_sethostname, raw2(SYS_sethostname, step->text, step->text_length));
     case mis_step_loopback:
@@ -463,7 +221,7 @@ static long obey(struct state *state, const struct mis_step *step) {
     case mis_step_seccomp:
         return mis_install_filter(state, step);
     case mis_step_send:
-        return send_descriptor(state, step);
+        return mis_send_descriptor(state, step);
     case mis_step_terminal:
         return open_terminal(state, step);
     case mis_step_change_directory:
@@ -486,7 +244,7 @@ static long obey(struct state *state, const struct mis_step *step) {
         return result;
     }
     case mis_step_clone_mount: {
-        long tree = clone_mount(state, step);
+        long tree = mis_clone_mount(state, step);
         if (tree < 0)
             return tree;
         keep(state, step->slot, (int)tree);
@@ -516,11 +274,11 @@ static long obey(struct state *state, const struct mis_step *step) {
         return 0;
     }
     case mis_step_execute:
-        return execute(state, step);
+        return mis_execute(state, step);
     case mis_step_close_others:
-        return close_others(state, step);
+        return mis_close_others(state, step);
     case mis_step_cover:
-        return cover(state, step);
+        return mis_cover(state, step);
     case mis_step_open_namespace:
         return open_namespace(state, step);
     }

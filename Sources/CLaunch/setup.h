@@ -39,7 +39,25 @@ static inline int open_path(struct state *state, int32_t slot, const char *path)
     return (int)attempt(state, SYS_openat2, raw4(SYS_openat2, directory, *path ? path : ".", &how, sizeof how));
 }
 
-/* confine.c: 0, or -errno. */
+/* All of these: 0, or -errno. */
+
+/* mounts.c */
+long mis_new_file_system(struct state *state, const struct mis_step *step);
+long mis_attach(struct state *state, int mount, int32_t slot, const char *path);
+long mis_set_attributes(struct state *state, int mount, const struct mis_step *step);
+/* A detached clone of the mount at the step's source: its descriptor, or -errno. */
+long mis_clone_mount(struct state *state, const struct mis_step *step);
+long mis_bind_mount(struct state *state, const struct mis_step *step);
+long mis_cover(struct state *state, const struct mis_step *step);
+long mis_pivot(struct state *state, const struct mis_step *step);
+
+/* descriptors.c */
+long mis_send_descriptor(struct state *state, const struct mis_step *step);
+long mis_receive_descriptor(struct state *state, const struct mis_step *step);
+long mis_close_others(struct state *state, const struct mis_step *step);
+long mis_execute(struct state *state, const struct mis_step *step);
+
+/* confine.c */
 long mis_limit(struct state *state, const struct mis_step *step);
 long mis_drop_capabilities(struct state *state, const struct mis_step *step);
 long mis_landlock_ruleset(struct state *state, const struct mis_step *step);
