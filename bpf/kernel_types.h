@@ -145,9 +145,14 @@ struct kernfs_node {
     u64 id;
 };
 
+struct cgroup_root {
+    int hierarchy_id;
+};
+
 struct cgroup {
     struct kernfs_node *kn;
     int level;
+    struct cgroup_root *root;
 };
 
 struct css_set {

@@ -71,10 +71,16 @@ int BPF_PROG(path_chroot, const struct path *path) {
 
 // --- whose task is whose --------------------------------------------------------------------------------------------
 
+// Of the v2 tree, whose hierarchy is number 0 (kernel/cgroup/cgroup.c). Every v1 hierarchy counts its folders for
+// itself, so one of them may have the number of a sandbox's.
+static __always_inline int is_unified(const struct cgroup *group) {
+    return !group->root->hierarchy_id;
+}
+
 // A cgroup made below a sandbox's is the sandbox's (C137). Told before any task can enter it.
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_made, struct cgroup *group, const char *path) {
-    if (!registry.sandboxes)
+    if (!registry.sandboxes || !is_unified(group))
         return 0;
     u64 id = group->kn->id;
     // The hook hands over the new cgroup; its parent is one step up in the same tree of names.
@@ -107,6 +113,8 @@ int BPF_PROG(cgroup_made, struct cgroup *group, const char *path) {
 // Whether or not there is a sandbox: one that was being entered when its supervisor was killed is not counted yet.
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_gone, struct cgroup *group, const char *path) {
+    if (!is_unified(group))
+        return 0;
     u64 id = group->kn->id;
     u32 *slot = bpf_map_lookup_elem(&cgroups, &id);
     if (!slot)
