@@ -48,7 +48,14 @@ import ThreatPolicy
     static let sessionExpiry: UInt32 = 7 * 86_400
     /// A connection that held this long was one: milliseconds.
     private static let settled: UInt64 = 10_000
-    private var keepalive: Int32 { Int32(max(settings.stall / 2, 5)) }
+    /// Seconds after which the broker may forget a client that is silent. Not for our own looking: libmosquitto ends a
+    /// connection whose answer is queued behind a large message, and would never get that over a slow line.
+    private static let keepalive: Int32 = 900
+    /// A topic nobody subscribes to. Leaving it is a question any broker answers, and changes nothing.
+    private static let unused = "mis/unused"
+    /// When bytes last went one way or the other, and when the broker was last asked for a sign of life.
+    private var moved: UInt64 = 0
+    private var asked: UInt64 = 0
 
     init(_ settings: Settings) { self.settings = settings }
 
@@ -93,6 +100,7 @@ import ThreatPolicy
             }
         case .ready(let since):
             if retry.failures > 0, Self.now - since > Self.settled { retry.reset() }
+            if isSilent() { return failed("it stopped answering") }
         }
         if let lookup {
             switch lookup.answer {
@@ -109,16 +117,29 @@ import ThreatPolicy
             errno = 0
             result = unsafe mosquitto_loop_read(handle, 1)
             error = errno
+            moved = Self.now
         }
         if result == 0, failure == nil, writable || (isReachable && !wantsToWrite) {
             isReachable = true
             errno = 0
+            if writable { moved = Self.now }
             result = unsafe mosquitto_loop_write(handle, 1)
             error = errno
         }
         if result == 0, failure == nil { result = unsafe mosquitto_loop_misc(handle) }
         if let failure { return failed(failure) }
         if result != 0 { failed(text(of: result, error)) }
+    }
+
+    /// Asks who has said nothing for half as long as it may.
+    private func isSilent() -> Bool {
+        let silence = Self.now - moved
+        let limit = UInt64(settings.stall) * 1000
+        if silence > limit / 2, asked <= moved {
+            asked = Self.now
+            unsafe mosquitto_unsubscribe(handle, nil, Self.unused)
+        }
+        return silence > limit
     }
 
     /// Tries again at once.
@@ -149,7 +170,7 @@ import ThreatPolicy
                 errno = 0
                 let endpoint = settings.address.endpoint
                 result = unsafe mosquitto_connect_bind_async(
-                    handle, endpoint.host, Int32(endpoint.port), keepalive, nil)
+                    handle, endpoint.host, Int32(endpoint.port), Self.keepalive, nil)
             }
         } else {
             result = unsafe mosquitto_reconnect_async(handle)
@@ -188,7 +209,7 @@ import ThreatPolicy
             &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), Self.sessionExpiry)
         unsafe mosquitto_property_add_int32(
             &properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue), UInt32((256 << 20) - 1))
-        let result = unsafe mosquitto_connect_bind_v5(handle, nil, 0, keepalive, nil, properties)
+        let result = unsafe mosquitto_connect_bind_v5(handle, nil, 0, Self.keepalive, nil, properties)
         unsafe mosquitto_property_free_all(&properties)
         return result == Int32(MOSQ_ERR_INVAL.rawValue) ? 0 : Int32(MOSQ_ERR_UNKNOWN.rawValue)
     }
@@ -274,6 +295,7 @@ import ThreatPolicy
     private func ready() {
         if case .ready = state { return }
         state = .ready(since: Self.now)
+        moved = Self.now
         onReady(isResumed)
     }
 

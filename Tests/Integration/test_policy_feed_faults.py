@@ -1,11 +1,13 @@
 """Delivery of the threat policy when brokers, servers, disks and clocks fail or lie."""
 
+import contextlib
 import os
 import random
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +58,34 @@ def test_a_broker_that_stops_answering(feed: Feed, broker: Broker) -> None:
     broker.signal(signal.SIGCONT)
     feed("publish", feed.bundle(2), "--mqtt", broker.url)
     feed.got(2, seconds=40)
+
+
+def test_a_broker_that_is_slow(feed: Feed, broker: Broker) -> None:
+    """Half a megabyte that trickles in takes twice as long as a broker may say nothing; it is not silent meanwhile."""
+    broker.start()
+    rate = 40_000
+
+    def trickle(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", broker.port)) as behind:
+            threading.Thread(target=pass_on, args=(connection, behind), daemon=True).start()
+            while part := behind.recv(4096):
+                connection.sendall(part)
+                time.sleep(len(part) / rate)
+
+    def pass_on(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while part := source.recv(4096):
+                target.sendall(part)
+
+    feed.start("--mqtt", scripted(feed, trickle).url, "--stall", "6s")
+    feed.said("connected")
+    bundle = feed.bundle(2)
+    assert bundle.stat().st_size > 12 * rate
+    begin = time.monotonic()
+    feed("publish", bundle, "--mqtt", broker.url)
+    feed.got(2, seconds=60)
+    assert time.monotonic() - begin > 12
+    assert "failed" not in feed.log, feed.log
 
 
 def test_who_accepts_and_says_nothing(feed: Feed, authority: Authority) -> None:
