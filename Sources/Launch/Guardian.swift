@@ -7,10 +7,10 @@ import LinuxSystem
 @safe public final class Guardian {
     private let guardData: UnsafeMutablePointer<mis_guard>
     private let stack: Stack
-    private var process: FileDescriptor?
+    private let process: FileDescriptor
     private let supervisor: FileDescriptor
 
-    /// What it will need; ``start()`` starts it.
+    /// Starts watching this process.
     public init() throws(LaunchFailure) {
         do throws(Errno) {
             supervisor = FileDescriptor(owning: try kernel { clinux_pidfd_open(getpid()) })
@@ -20,19 +20,13 @@ import LinuxSystem
             unsafe guardData.pointee.supervisor = supervisor.number
             unsafe guardData.pointee.agent = -1
             unsafe mis_guard_set_kill_file(guardData, -1)
+            var raw: Int32 = -1
+            let pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
+            if pid < 0 { throw Errno(-pid) }
+            process = FileDescriptor(owning: raw)
         } catch {
-            throw LaunchFailure(error.doing("preparing the guardian"))
+            throw LaunchFailure(error.doing("starting the guardian"))
         }
-    }
-
-    /// Starts watching this process. Before there is anything that would outlive it: a cgroup, or an agent that the kernel
-    /// does not bind to its parent any more.
-    public func start() throws(LaunchFailure) {
-        if process != nil { return }
-        var raw: Int32 = -1
-        let pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
-        if pid < 0 { throw LaunchFailure(Errno(-pid).doing("starting the guardian")) }
-        process = FileDescriptor(owning: raw)
     }
 
     /// Memory and stack are the guardian's too, which may outlive the launcher by some milliseconds: they are left to
@@ -40,7 +34,7 @@ import LinuxSystem
     deinit { _ = unsafe Unmanaged.passRetained(stack) }
 
     /// Readable when the guardian has ended: enforcement is not safe any more.
-    public var descriptor: Int32 { process?.number ?? -1 }
+    public var descriptor: Int32 { process.number }
 
     /// Clones the set-up child, which the guardian kills when the launcher is gone.
     /// - Returns: its pid and pidfd.

@@ -51,7 +51,6 @@ final class HeadStart {
         // Before they are made: whoever kills us in between leaves nothing.
         guardian.watch(cgroups: cgroups?.places(of: name) ?? [])
         if let cgroups {
-            do throws(LaunchFailure) { try guardian.start() } catch { throw SetupProblem(error.error) }
             do {
                 birthplace = try CgroupBirthplace(name: name, in: cgroups)
             } catch {
@@ -69,9 +68,6 @@ final class HeadStart {
             first = First(process: process, image: image.number, reasoning: reasoning.writer)
             // It has copies; the reasoning ends when the agent's side is closed.
             reasoning.closeWriter()
-            // Where there is no cgroup to remove, nothing outlives us before the child's credentials change: until then the
-            // kernel kills it with its parent.
-            try guardian.start()
         } catch {
             throw Self.problem(error)
         }
