@@ -11,39 +11,49 @@
 
 #include "setup.h"
 
-long mis_send_descriptor(struct state *state, const struct mis_step *step) {
-    struct mis_sent_descriptor body = {(uint32_t)step->number};
-    struct iovec part = {&body, sizeof body};
+/* A message with one descriptor. It points into itself, so it stays where it was prepared. */
+struct parcel {
+    struct mis_sent_descriptor body;
+    struct iovec part;
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-    struct cmsghdr *header = (struct cmsghdr *)(void *)control.bytes;
+        struct cmsghdr header;
+    } control;
+    struct msghdr message;
+};
+
+static void prepare(struct parcel *parcel, uint32_t what) {
+    *parcel = (struct parcel){.body = {what}};
+    parcel->part = (struct iovec){&parcel->body, sizeof parcel->body};
+    parcel->message = (struct msghdr){.msg_iov = &parcel->part,
+                                      .msg_iovlen = 1,
+                                      .msg_control = parcel->control.bytes,
+                                      .msg_controllen = sizeof parcel->control.bytes};
+}
+
+long mis_send_descriptor(struct state *state, const struct mis_step *step) {
+    struct parcel parcel;
+    prepare(&parcel, (uint32_t)step->number);
+    struct cmsghdr *header = &parcel.control.header;
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     *(int *)(void *)CMSG_DATA(header) = place(state, step->slot);
-    long sent = attempt(state, SYS_sendmsg, raw3(SYS_sendmsg, state->setup->descriptor_socket, &message, MSG_NOSIGNAL));
+    long sent =
+        attempt(state, SYS_sendmsg, raw3(SYS_sendmsg, state->setup->descriptor_socket, &parcel.message, MSG_NOSIGNAL));
     return sent < 0 ? sent : 0;
 }
 
 long mis_receive_descriptor(struct state *state, const struct mis_step *step) {
-    struct mis_sent_descriptor body;
-    struct iovec part = {&body, sizeof body};
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-    long size = attempt(state, SYS_recvmsg,
-                        raw3(SYS_recvmsg, state->setup->descriptor_socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
+    struct parcel parcel;
+    prepare(&parcel, 0);
+    long size =
+        attempt(state, SYS_recvmsg,
+                raw3(SYS_recvmsg, state->setup->descriptor_socket, &parcel.message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
     if (size < 0)
         return size;
-    struct cmsghdr *header = (struct cmsghdr *)(void *)control.bytes;
-    if (message.msg_controllen < CMSG_LEN(sizeof(int)) || header->cmsg_type != SCM_RIGHTS)
+    struct cmsghdr *header = &parcel.control.header;
+    if (parcel.message.msg_controllen < CMSG_LEN(sizeof(int)) || header->cmsg_type != SCM_RIGHTS)
         return -ENOMSG;
     keep(state, (int32_t)step->number, *(int *)(void *)CMSG_DATA(header));
     return 0;

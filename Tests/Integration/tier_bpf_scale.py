@@ -348,5 +348,5 @@ def test_a_real_build_lives_off_the_cache(root: Sandbox, say: Callable[[str], No
             f"{hits / (hits + misses):.2%}; the bar is 99 %")  # fmt: skip
     # An assembler's source and an object, each asked about once, are all that is new when a file is made again.
     assert again[0] > 0.99 * sum(again) and again[1] <= 3 * (len(parts) + 1), again
-    # The first time, each file of the system is asked about once too.
-    assert first[0] > 0.9 * sum(first), first
+    # The first time, each file of the system is asked about once too: not met yet, see docs/arbiter.md.
+    assert first[0] > 0.99 * sum(first), first
