@@ -306,6 +306,8 @@ static void run(void *argument) {
     struct state state = {.setup = setup};
     for (int i = 0; i < mis_slot_count; i++)
         state.slots[i] = -1;
+    /* With its own copy of the launcher's end the socket could never tell that the launcher is gone: see wait_for(). */
+    raw1(SYS_close, setup->launcher_socket);
     size_t before = 0;
     for (int i = 0; i < mis_list_count; i++) {
         if (wait_for(&state, &setup->given, i + 1) < 0 || !obey_all(&state, &setup->lists[i], before))

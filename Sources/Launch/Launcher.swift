@@ -21,6 +21,7 @@ public enum Launcher {
         let setup = UnsafeMutablePointer<mis_setup>.allocate(capacity: 1)
         unsafe setup.initialize(to: mis_setup())
         unsafe setup.pointee.descriptor_socket = sockets.theirs.number
+        unsafe setup.pointee.launcher_socket = sockets.ourNumber
         unsafe _ = mis_give(setup, steps.list())
         do throws(Errno) {
             let (pid, pidfd) = try unsafe guardian.clone(
@@ -166,6 +167,9 @@ private final class MessageSockets {
         theirs = FileDescriptor(owning: pair[1])
         _ = clinux_set_nonblocking(pair[0])
     }
+
+    /// Our end, while it has not been taken.
+    var ourNumber: Int32 { ours?.number ?? -1 }
 
     /// Our end, once.
     func takeOurs() -> FileDescriptor {

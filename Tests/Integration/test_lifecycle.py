@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Leftovers, Sandbox, cgroups, guardian, mount, sandbox_init, unmount, wait_for
+from harness import Leftovers, Sandbox, cgroups, children, guardian, mount, sandbox_init, unmount, wait_for
 
 # Forks as fast as it can: a killer that goes by lists never catches up with it.
 FORKER = "import os\nprint('begun', flush=True)\nwhile True:\n  if os.fork(): os._exit(0)\n"
@@ -53,6 +53,38 @@ def test_supervisor_killed_with_a_busy_agent(sandbox: Sandbox, leftovers: Leftov
         process.kill()
         process.wait()
         leftovers.none_within(2)
+
+
+@pytest.mark.parametrize("launcher", ["user", "root"])
+def test_launcher_and_guardian_killed_before_the_child_is_bound(
+    make_sandbox, leftovers: Leftovers, launcher: str
+) -> None:
+    """No signal of a parent's death comes, for there is no parent any more when it is asked for: strace holds the child
+    back at that very call, its first prctl. Nobody is left who could give it its plan, and it sees that."""
+    sandbox = make_sandbox(launcher)
+    hold = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=prctl", "-e", "inject=prctl:delay_enter=1000000:when=1"]
+    command = sandbox.as_caller([*hold, sandbox.mis, "run", "-q", "--", "/bin/sleep", "60"])
+    tracer = subprocess.Popen(
+        command, env=sandbox.environment, cwd=sandbox.workspace, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    sandbox.started.append(tracer)
+
+    def launch() -> tuple[int, int, int] | None:
+        for mis in children(tracer.pid):
+            found = children(mis)
+            if len(found) == 2:
+                return mis, *found
+        return None
+
+    mis, watcher, child = wait_for(launch, "launcher, guardian and child")
+    assert sandbox_init(mis) == child
+    for pid in (watcher, mis):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: tracer.poll() is not None, "the end of the child and of strace with it", seconds=5)
+    # The cgroups of a launcher and a guardian that died together are left to the next run.
+    sandbox.run("/bin/true").ok()
+    leftovers.none_within(2)
 
 
 def test_supervisor_and_pid_1_killed(sandbox: Sandbox, leftovers: Leftovers) -> None:

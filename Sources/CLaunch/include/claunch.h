@@ -22,6 +22,7 @@ struct mis_setup {
                       next */
     int32_t gate;  /* mis_step_wait waits for it to be open, or abandoned, in the same way */
     int32_t descriptor_socket; /* where mis_step_send sends and mis_step_receive receives */
+    int32_t launcher_socket;   /* its other end, the launcher's: the child closes the copy it was cloned with */
     struct mis_setup_report report;
 };
 
