@@ -19,7 +19,7 @@ struct DoctorCommand: ParsableCommand {
         if json {
             Messages.print(JSONWriter.text(of: report) + [UInt8(ascii: "\n")])
         } else {
-            Messages.print(Array(report.text(colours: isatty(1) == 1).utf8))
+            Messages.print(Array(report.text(colours: Messages.hasColours).utf8))
         }
         // No tier at all: nothing can be run here.
         if report.tier == nil { throw ExitCode(1) }

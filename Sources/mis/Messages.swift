@@ -15,6 +15,11 @@ enum Messages {
         }
     }
 
+    /// Whether standard output is a terminal that shows colours, and nobody asked for none (https://no-color.org).
+    static var hasColours: Bool {
+        isatty(1) == 1 && Environment.value("TERM") != "dumb" && (Environment.value("NO_COLOR") ?? "").isEmpty
+    }
+
     /// Bytes for standard output.
     static func print(_ bytes: [UInt8]) {
         let out = FileDescriptor(owning: 1)

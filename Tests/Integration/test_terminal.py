@@ -295,3 +295,12 @@ def test_keys_cannot_be_pushed_into_the_callers_terminal(terminal: Pseudotermina
     start(terminal, user, "/usr/bin/python3", "-c", script)
     assert terminal.wait() == 0
     assert b"pushed" not in terminal.shown and terminal.shown.count(b"refused") == 3
+
+
+@pytest.mark.parametrize("env,coloured", [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False),
+                                          ({"TERM": "xterm", "NO_COLOR": "1"}, False)])  # fmt: skip
+def test_doctor_in_colours(terminal: Pseudoterminal, sandbox: Sandbox, env: dict[str, str], coloured: bool) -> None:
+    terminal.start(sandbox.as_caller([sandbox.mis, "doctor"]), env=sandbox.environment | env, cwd=sandbox.workspace)
+    terminal.wait()
+    assert b"namespaces" in terminal.shown
+    assert (b"\x1b[32m" in terminal.shown) == coloured, terminal.shown
