@@ -125,14 +125,17 @@ public final class SandboxCgroup: Sendable {
         do throws(Errno) {
             guard isLegacyMemory else {
                 guard unsafe faccessat(folder.directory, "memory.events", R_OK, 0) == 0 else { return nil }
-                return OutOfMemoryWatch(
-                    descriptor: try .open("memory.events", O_RDONLY, at: folder.directory), events: EPOLLPRI)
+                let events = try FileDescriptor.open("memory.events", O_RDONLY, at: folder.directory)
+                // Ready is what has changed since it was last read, and that which never was (fs/kernfs/file.c).
+                var byte: UInt8 = 0
+                _ = try kernel { unsafe pread(events.number, &byte, 1, 0) }
+                return OutOfMemoryWatch(descriptor: events, events: EPOLLPRI, tellsEarly: false)
             }
             let event = FileDescriptor(
                 owning: try kernel { eventfd(0, Int32(O_CLOEXEC) | Int32(O_NONBLOCK)) })
             let control = try FileDescriptor.open("memory.oom_control", O_RDONLY, at: folder.directory)
             try folder.write("\(event.number) \(control.number)", to: "cgroup.event_control")
-            return OutOfMemoryWatch(descriptor: event, events: EPOLLIN)
+            return OutOfMemoryWatch(descriptor: event, events: EPOLLIN, tellsEarly: true)
         } catch {
             throw error.doing("watching for the end of memory in", folder.path)
         }
@@ -144,4 +147,6 @@ public struct OutOfMemoryWatch: ~Copyable, Sendable {
     public let descriptor: FileDescriptor
     /// The epoll(7) event to wait for.
     public let events: EPOLL_EVENTS
+    /// v1 tells that memory ran out before it counts whom it killed for that; v2 counts first.
+    public let tellsEarly: Bool
 }

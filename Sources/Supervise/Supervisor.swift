@@ -20,6 +20,9 @@ public final class Supervisor {
     private let grace: Timer
     private let tick: Timer
     private let memoryLook: Timer
+    private var memoryLooks = 0
+    /// Ten seconds of looks.
+    private static let memoryLooks = 500
     private let settled: Timer
     private let started = Clock.monotonic()
 
@@ -213,20 +216,31 @@ public final class Supervisor {
         } catch {
             return
         }
-        guard let descriptor = memoryWatch?.descriptor.number, let events = memoryWatch?.events.rawValue else { return }
+        guard let descriptor = memoryWatch?.descriptor.number, let events = memoryWatch?.events.rawValue,
+            let tellsEarly = memoryWatch?.tellsEarly
+        else { return }
         loop.watch(descriptor, for: events) { [unowned self] _ in
             var count: UInt64 = 0
             unsafe _ = pread(descriptor, &count, 8, 0)
             unsafe _ = read(descriptor, &count, 8)
-            // v1 tells that memory ran out before it counts whom it killed for that.
-            memoryLook.start(after: 0, every: 20)
+            endIfOutOfMemory()
+            if tellsEarly, ending.cause == nil {
+                memoryLooks = Self.memoryLooks
+                memoryLook.start(after: 20, every: 20)
+            }
         }
         loop.watch(memoryLook.descriptor) { [unowned self] _ in
             memoryLook.acknowledge()
-            guard cgroup?.outOfMemoryKills() ?? 0 > 0 else { return }
-            memoryLook.stop()
-            kill(because: .oom, detail: "the memory limit was reached")
+            memoryLooks -= 1
+            endIfOutOfMemory()
+            // Memory that was found after all kills nobody; the next time it runs out is told anew.
+            if memoryLooks <= 0 || ending.cause != nil { memoryLook.stop() }
         }
+    }
+
+    private func endIfOutOfMemory() {
+        guard cgroup?.outOfMemoryKills() ?? 0 > 0 else { return }
+        kill(because: .oom, detail: "the memory limit was reached")
     }
 
     private func kill(because cause: RunExit.KillCause, detail: String?) {

@@ -86,6 +86,7 @@ import Testing
             #expect(modest.line() == "8000000\n")
             modest.end()
             #expect(cgroup.outOfMemoryKills() == 0)
+            #expect(!isReady(watch.descriptor.number, Int16(watch.events.rawValue)))
 
             let hog = try Inmate("exec tail /dev/zero", in: cgroup)
             hog.end()

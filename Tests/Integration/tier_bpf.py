@@ -4,6 +4,7 @@ the tier; there nothing here may fall back to another one.
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -357,6 +358,22 @@ def test_many_at_once(tables: None, root: Sandbox) -> None:
 
 
 # The threat policy
+
+
+def test_an_idle_sandbox_hardly_wakes_its_supervisor(root: Sandbox) -> None:
+    """Twice a second it looks whether the programs stand, and now and then at the watchdog: hundreds may be idle at once."""
+    process = root.start("/bin/sh", "-c", "echo ready; read line", options=BPF, stdin=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+
+    def wakes() -> int:
+        tasks = Path(f"/proc/{process.pid}/task").glob("*/status")
+        return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", task.read_text(), re.M)[1]) for task in tasks)
+
+    time.sleep(2)  # what came with the start is done
+    before = wakes()
+    time.sleep(5)
+    assert 5 <= wakes() - before <= 50
+    assert process.communicate(b"\n", timeout=60)[0] == b""
 
 
 @pytest.fixture
