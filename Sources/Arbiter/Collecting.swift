@@ -57,26 +57,33 @@ extension Arbiter {
             .compactMap { $0.key.slot == slot ? $0.key : nil }
         entered.addresses = Entry.all(tables.addresses.number, arbiter_address_key(), arbiter_address())
             .compactMap { $0.key.slot == slot ? $0.key : nil }
-        erase(slot: slot, entered: entered)
+        vacate(slot: slot, entered: entered)
+        release(slot: slot)
     }
 
-    /// Gives back what a sandbox entered. Its keys are known, so this costs what it has and not what all have. Whoever
-    /// is killed on the way leaves a place that is gone, for the next one to collect; and after that, cgroups without a
-    /// place, which the kernel takes out as they go.
-    func erase(slot: UInt32, entered: Entered) {
+    /// Gives back what a sandbox entered. Its keys are known, so this costs what it has and not what all have. The place is
+    /// still taken, so no lock is wanted. Whoever is killed on the way leaves a place that is gone, for the next one to
+    /// collect.
+    func vacate(slot: UInt32, entered: Entered) {
         let place = unsafe sandboxes + Int(slot)
         unsafe cbpf_sandbox_going(place)
         Entry.remove(tables.labels.number, entered.labels)
         Entry.remove(tables.names.number, entered.names)
         Entry.remove(tables.anchors.number, entered.anchors)
         Entry.remove(tables.addresses.number, entered.addresses)
-        let (cgroup, policy, flags) = unsafe (place.pointee.cgroup, place.pointee.policy, place.pointee.flags)
-        if policy != 0 { leave(policy: policy - 1) }
-        if flags & ARBITER_REVOKED.rawValue != 0 { forgetRevoked() }
         if slot >= UInt32(ARBITER_KEPT_RINGS) {
             Entry.remove(tables.alerts.number, slot)
             Entry.remove(tables.traces.number, slot)
         }
+    }
+
+    /// Gives a vacated place back, under the lock. Whoever is killed on the way leaves a place that is gone; and after
+    /// that, cgroups without a place, which the kernel takes out as they go.
+    func release(slot: UInt32) {
+        let place = unsafe sandboxes + Int(slot)
+        let (cgroup, policy, flags) = unsafe (place.pointee.cgroup, place.pointee.policy, place.pointee.flags)
+        if policy != 0 { leave(policy: policy - 1) }
+        if flags & ARBITER_REVOKED.rawValue != 0 { forgetRevoked() }
         unsafe cbpf_sandbox_free(place)
         Entry.remove(tables.cgroups.number, cgroup)
         // Those below it, if any were ever made: the kernel takes them out as they go, but some may still be there.

@@ -24,14 +24,45 @@ extension Arbiter {
     public func register(
         cgroup: UInt64, session: UInt64, policy: SandboxPolicy
     ) throws(ArbiterError) -> RegisteredSandbox {
+        let slot = try takePlace(cgroup: cgroup, session: session, policy: policy)
+        let entered = Entered()
+        do {
+            let alerts = try ring("mis_alerts", slot, in: tables.alerts.number, bytes: UInt32(ARBITER_ALERT_BYTES))
+            let traces = try ring("mis_traces", slot, in: tables.traces.number, bytes: UInt32(ARBITER_TRACE_BYTES))
+            try clearCounters(slot)
+            let names = try enter(policy.names, slot: slot, entered: entered)
+            try label(policy.objects, anchors: names.anchors, slot: slot, entered: entered)
+            try enter(policy.addresses, slot: slot, entered: entered)
+            unsafe cbpf_sandbox_names(sandboxes + Int(slot), names.lengths)
+            return RegisteredSandbox(slot: slot, cgroup: cgroup, alerts: alerts, traces: traces, entered: entered)
+        } catch {
+            // The error that stopped us is the one to tell; what stays, the next run collects.
+            _ = try? leavePlace(slot, entered)
+            throw error
+        }
+    }
+
+    /// Takes a sandbox out again, after its last task has ended. Its entries are gone when this returns.
+    public func unregister(_ sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
+        sandbox.alerts.retire()
+        sandbox.traces.retire()
+        let lock = try leavePlace(sandbox.slot, sandbox.entered)
+        // The last user of an older version: what was loaded since serves everybody who comes.
+        if unsafe registry.pointee.sandboxes == 0, try lock.hasNewer() { try Pins.remove(pins) }
+    }
+
+    /// Takes a place and enters who is in it, under the lock: two runs must not take the same, and the folder must not go
+    /// meanwhile. All the rest is the place's own, and is entered and taken out without the lock: some of it waits for the
+    /// kernel, and hundreds of runs that start or end at once wait for it together.
+    private func takePlace(
+        cgroup: UInt64, session: UInt64, policy: SandboxPolicy
+    ) throws(ArbiterError) -> UInt32 {
         let lock = try Pins(root: root, without: without)
-        _ = lock.root
         // Whoever unpinned the folder meanwhile left us attached, but the next run would load beside us.
         guard unsafe access(pins, F_OK) == 0 else {
             throw .system(Errno(ENOENT).doing("finding the pins again", pins, remedy: "start again"))
         }
         let slot = try freeSlot()
-        let entered = Entered()
         let pid = UInt32(getpid())
         var sandbox = arbiter_sandbox()
         sandbox.cgroup = cgroup
@@ -45,39 +76,23 @@ extension Arbiter {
         sandbox.level = 5
         sandbox.lifetime = (policy.lifetimes.open, policy.lifetimes.execute, policy.lifetimes.use)
         for family in policy.families where family < 64 { sandbox.families |= 1 << UInt64(family) }
-        let place = unsafe sandboxes + Int(slot)
         // Nobody is inside yet. First the cgroup, then its place, then all the rest, so that whoever collects finds what a
         // run has left that was killed anywhere here.
         try Entry.put(tables.cgroups.number, cgroup, slot, table: "cgroups", room: 65536)
         unsafe cbpf_registry_mark(registry, cgroup)
-        unsafe cbpf_sandbox_enter(place, &sandbox)
+        unsafe cbpf_sandbox_enter(sandboxes + Int(slot), &sandbox)
         unsafe cbpf_registry_count(registry, registry.pointee.sandboxes + 1)
-        do {
-            let alerts = try ring("mis_alerts", slot, in: tables.alerts.number, bytes: UInt32(ARBITER_ALERT_BYTES))
-            let traces = try ring("mis_traces", slot, in: tables.traces.number, bytes: UInt32(ARBITER_TRACE_BYTES))
-            try clearCounters(slot)
-            let names = try enter(policy.names, slot: slot, entered: entered)
-            try label(policy.objects, anchors: names.anchors, slot: slot, entered: entered)
-            try enter(policy.addresses, slot: slot, entered: entered)
-            unsafe cbpf_sandbox_names(place, names.lengths)
-            return RegisteredSandbox(slot: slot, cgroup: cgroup, alerts: alerts, traces: traces, entered: entered)
-        } catch {
-            erase(slot: slot, entered: entered)
-            unsafe cbpf_registry_count(registry, max(registry.pointee.sandboxes, 1) - 1)
-            throw error
-        }
+        _ = lock.root
+        return slot
     }
 
-    /// Takes a sandbox out again, after its last task has ended. Its entries are gone when this returns.
-    public func unregister(_ sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
+    /// Takes out what a sandbox entered, then gives its place back. Returns the lock that this takes.
+    private func leavePlace(_ slot: UInt32, _ entered: Entered) throws(ArbiterError) -> Pins {
+        vacate(slot: slot, entered: entered)
         let lock = try Pins(root: root, without: without)
-        sandbox.alerts.retire()
-        sandbox.traces.retire()
-        erase(slot: sandbox.slot, entered: sandbox.entered)
-        let left = max(unsafe registry.pointee.sandboxes, 1) - 1
-        unsafe cbpf_registry_count(registry, left)
-        // The last user of an older version: what was loaded since serves everybody who comes.
-        if left == 0, try lock.hasNewer() { try Pins.remove(pins) }
+        release(slot: slot)
+        unsafe cbpf_registry_count(registry, max(registry.pointee.sandboxes, 1) - 1)
+        return lock
     }
 
     /// Adds or changes labels of a sandbox that is registered, for instance on mounts its set-up has made.

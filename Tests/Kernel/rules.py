@@ -1,4 +1,5 @@
 """Labels, names and what voids verdicts, on every file system; then the loader's life. Prints one line a check."""
+import fcntl
 import json
 import os
 import re
@@ -180,8 +181,47 @@ def at_work(process):
     sys.exit("a run that has not begun in two minutes")
 
 
+def crowds():
+    """Beyond the first places each entry of a ring waits in the kernel: nobody has to wait for another's, and whoever is
+    killed meanwhile leaves nothing."""
+    many = [A, "run", *BASE, "--rule", "rw:/w", "--extra-sandboxes", "60", "--", "/bin/true"]
+
+    def waits_for(member):
+        while not os.path.isdir(f"/sys/fs/cgroup/crowd-{running.pid}-{member}"):
+            if running.poll() is not None:
+                sys.exit(f"a crowd that ended with {running.returncode}")
+            yield
+            time.sleep(0.005)
+
+    free = taken = 0
+    lock = os.open(PINS, os.O_RDONLY)
+    running = subprocess.Popen(many)
+    for _ in waits_for(20):
+        pass
+    for _ in waits_for(59):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            free += 1
+        except BlockingIOError:
+            taken += 1
+    os.close(lock)
+    check("who waits for the kernel keeps nobody else waiting", running.wait() == 0 and free > 2 * taken,
+          (running.returncode, free, taken))
+    running = subprocess.Popen(many)
+    for _ in waits_for(20):
+        pass
+    running.kill()
+    running.wait()
+    left = sh(f"ls -d /sys/fs/cgroup/crowd-{running.pid}-*").stdout.split()
+    sh(f"rmdir {' '.join(left)} /sys/fs/cgroup/exercise-{running.pid}")
+    check("a crowd that is killed on its way in leaves no entries", 20 < len(left) < 60 and entries() == EMPTY,
+          (len(left), entries()))
+
+
 def life():
     check("no entries are left after all these runs", entries() == EMPTY, entries())
+    crowds()
     # A run that is killed, and goes on being refused things that nobody reads of: its entries go with the next.
     sh("echo s >/w/.env")
     running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--name", "-:**/.env", "--", "/bin/sh", "-c",
