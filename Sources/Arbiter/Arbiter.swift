@@ -8,6 +8,8 @@ import LinuxSystem
     let without: String
     let tables: Tables
     let links: [Link]
+    /// The folder of the links' pins, open: looking at it takes no way through sysfs, on which all who look would meet.
+    let linksFolder: FileDescriptor
     let registry: UnsafeMutablePointer<arbiter_registry>
     let tree: UnsafeMutablePointer<arbiter_tree>
     let sandboxes: UnsafeMutablePointer<arbiter_sandbox>
@@ -51,10 +53,18 @@ import LinuxSystem
             throw .system(Errno(errno).doing("mapping the tables of", pins))
         }
         guard unsafe registry.pointee.version == UInt32(ARBITER_VERSION) else { throw .foreignPin(pins) }
-        let links = try openLinks(pins, unsafe wanted(registry))
-        return unsafe Arbiter(
-            pins: pins, root: root, without: without, tables: tables, links: links, registry: registry, tree: tree,
-            sandboxes: sandboxes, loaded: loaded)
+        let folder: FileDescriptor
+        do { folder = try FileDescriptor.open("\(pins)/links", O_RDONLY | O_DIRECTORY | O_NOFOLLOW) } catch {
+            throw .system(error.doing("opening", "\(pins)/links"))
+        }
+        // Before the pins themselves: what changes meanwhile is a change the next time.
+        let before = try? folder.status()
+        let links = try openLinks(pins, folder, unsafe wanted(registry))
+        let arbiter = unsafe Arbiter(
+            pins: pins, root: root, without: without, tables: tables, links: links, linksFolder: folder,
+            registry: registry, tree: tree, sandboxes: sandboxes, loaded: loaded)
+        arbiter.standing.found(before)
+        return arbiter
     }
 
     /// The programs that were attached when the pins were made, this kernel's whole set: their names, and the kernel's
@@ -80,9 +90,11 @@ import LinuxSystem
     }
 
     /// Held open: the programs then stay attached even if somebody removes the pins under a running sandbox.
-    private static func openLinks(_ pins: String, _ wanted: [String: UInt32]) throws(ArbiterError) -> [Link] {
+    private static func openLinks(
+        _ pins: String, _ folder: borrowing FileDescriptor, _ wanted: [String: UInt32]
+    ) throws(ArbiterError) -> [Link] {
         let names: [String]
-        do { names = try namesInFolder("\(pins)/links") } catch {
+        do { names = try namesInFolder(folder) } catch {
             throw .system(error.doing("reading", "\(pins)/links"))
         }
         var links: [Link] = []
@@ -113,11 +125,13 @@ import LinuxSystem
         var lost: [String] = []
         if !revoking.stands { lost.append(Arbiter.revokingName) }
         // Before the pins themselves: what changes meanwhile is a change the next time.
-        let folder = try? FileStatus(of: "\(pins)/links")
+        let folder = try? linksFolder.status()
         if let folder, standing.vouches(for: folder) { return lost }
+        // The folder we hold may have been moved away, whole.
+        let isThere = (try? FileStatus(of: "\(pins)/links"))?.identity == folder?.identity
         var missing: [String] = []
         for link in links {
-            let pinned = unsafe access("\(pins)/links/\(link.name)", F_OK) == 0
+            let pinned = unsafe isThere && faccessat(linksFolder.number, link.name, F_OK, 0) == 0
             if !pinned || !link.holds { missing.append(link.name) }
         }
         standing.found(missing.isEmpty ? folder : nil)
