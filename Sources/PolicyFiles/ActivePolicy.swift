@@ -33,7 +33,16 @@ public struct ActivePolicy: Equatable, Sendable {
     /// The last ones, at most ``refusedKept``.
     public var refused: [Refused] = []
 
+    /// Which files of `incoming` were found to be what was taken, the last ones: nobody need read them again.
+    public private(set) var taken: [String] = []
+
     static let refusedKept = 10
+    static let takenKept = 10
+
+    mutating func noteTaken(_ identity: String) {
+        guard !taken.contains(identity) else { return }
+        taken = Array(([identity] + taken).prefix(Self.takenKept))
+    }
 
     public init() {}
 
@@ -79,6 +88,7 @@ public struct ActivePolicy: Equatable, Sendable {
                     }
                 }
             }
+            writer.member("taken", taken)
         }
         return writer.bytes + [UInt8(ascii: "\n")]
     }
@@ -101,6 +111,7 @@ public struct ActivePolicy: Equatable, Sendable {
             else { continue }
             refused.append(Refused(name: name, identity: identity, reason: reason, time: time))
         }
+        taken = (value["taken"]?.array ?? []).prefix(Self.takenKept).compactMap(\.string)
     }
 
     /// A name that lies in the store and nowhere else.

@@ -74,6 +74,9 @@ public struct PolicyFolder: Sendable {
         }
     }
 
+    /// Differs when a key was put there or taken away.
+    var keysStamp: String { (try? FileStatus(of: keys, flags: 0)).map { "\($0.inode):\($0.modified)" } ?? "" }
+
     /// A bundle of the store. It was verified on its way in; that its signer is still trusted is looked at again.
     public func stored(_ name: String) throws(PolicyFolderError) -> Bundle {
         let trusted = try trustedKeys()
@@ -103,10 +106,22 @@ public struct PolicyFolder: Sendable {
 
     // MARK: Changing
 
+    /// What a change of what is in force came to.
+    struct Changed<Result> {
+        var result: Result
+        /// Writes history, once the change is there to stay.
+        var note: () -> Void
+
+        init(_ result: Result, note: @escaping () -> Void = {}) {
+            self.result = result
+            self.note = note
+        }
+    }
+
     /// Runs `change` on what is in force, alone among all processes, and writes what it made of it.
     /// - Parameter waits: false: returns `nil` at once when somebody else is at it.
     func change<Result>(
-        waits: Bool, _ change: (inout ActivePolicy) throws(PolicyFolderError) -> Result
+        waits: Bool, _ change: (inout ActivePolicy) throws(PolicyFolderError) -> Changed<Result>
     ) throws(PolicyFolderError) -> Result? {
         let lock: FileDescriptor
         do {
@@ -123,10 +138,23 @@ public struct PolicyFolder: Sendable {
         }
         var active = try active()
         let before = active
-        let result = try change(&active)
-        if active != before { try write(active.text, to: activeFile, isLasting: waits) }
+        let changed = try change(&active)
+        if active != before {
+            try write(active.text, to: activeFile, isLasting: waits)
+            // Not sooner: until here runs go by what was written before, and load the bundles it names.
+            for kind in BundleKind.allCases where active[kind] != before[kind] { prune(kind, active) }
+        }
+        changed.note()
         _ = consume lock
-        return result
+        return changed.result
+    }
+
+    /// Keeps the last ten, and what is in force.
+    private func prune(_ kind: BundleKind, _ active: ActivePolicy) {
+        for name in storedNames(kind).dropFirst(Self.kept)
+        where name != active[kind].current && name != active[kind].canary?.file {
+            unsafe unlink("\(store)/\(name)")
+        }
     }
 
     /// Puts a whole file in a name's place.

@@ -36,6 +36,7 @@ final class PolicyWatch {
     /// Called with what was not taken, or could not be loaded: what was in force stays.
     var onRefusal: (_ what: String, _ reason: String) -> Void = { _, _ in }
     private var toldTrouble = ""
+    private var toldTroubles: [String] = []
 
     init?(_ source: PolicySource, bundles: Profile.Policy.Bundles, session: String, loop: EventLoop)
         throws(SystemError)
@@ -111,17 +112,18 @@ final class PolicyWatch {
     }
 
     private func takeIncoming() {
-        let now = Int64(Clock.wall() / 1_000_000_000)
-        do throws(PolicyFolderError) {
-            let (taken, isBusy) = try folder.takeIncoming(&seen, now: now)
-            for one in taken {
-                if case .refused(let file, let reason) = one { onRefusal(file, reason) }
-            }
+        let look = folder.takeIncoming(&seen, now: Int64(Clock.wall() / 1_000_000_000))
+        for case .refused(let file, let reason) in look.taken { onRefusal(file, reason) }
+        // Each trouble is told once, and ends without anything that the folder's watchers would be told.
+        for trouble in look.troubles where !toldTroubles.contains(trouble) { onRefusal(folder.incoming, trouble) }
+        toldTroubles = look.troubles
+        guard queue != nil else { return }
+        if look.isBusy {
             // Whoever is at it changes active.json, which is told. This is for when he dies meanwhile; sooner, a hundred that
             // look again would take the processor from the one that verifies.
-            if isBusy, queue != nil { again.start(after: 500) }
-        } catch {
-            onRefusal(folder.incoming, error.description)
+            again.start(after: 500)
+        } else if !look.troubles.isEmpty {
+            again.start(after: 5000)
         }
     }
 
@@ -153,6 +155,8 @@ final class PolicyWatch {
         }
         // Symlinks are made, not written: ConfigMaps swap one.
         _ = watch(folder.incoming, change | UInt32(IN_CREATE))
+        // A bundle may be there before the key it is signed with.
+        _ = watch(folder.keys, change | UInt32(IN_CREATE))
         if let target = try? FileDescriptor.open(folder.whitelistFile, O_PATH),
             let path = try? readLink("/proc/self/fd/\(target.number)"), let slash = path.lastIndex(of: "/"),
             !path.hasPrefix(folder.path + "/")

@@ -32,7 +32,7 @@ import Testing
             if turn % 20 == 3 {
                 // The way a supervisor takes it.
                 try Data(bad).write(to: URL(fileURLWithPath: "\(folder.incoming)/\(turn).mip"))
-                for case .refused in try folder.takeIncoming(&seen, now: Sample.now).taken { refused += 1 }
+                for case .refused in folder.takeIncoming(&seen, now: Sample.now).taken { refused += 1 }
             } else {
                 do { _ = try folder.push(bad, percent: 100, now: Sample.now) } catch { refused += 1 }
             }

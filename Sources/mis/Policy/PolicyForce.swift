@@ -31,19 +31,20 @@ struct PolicyPush: ParsableCommand {
 /// `mis policy rollback KIND`
 struct PolicyRollback: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rollback", abstract: "Go back to one of the last ten bundles.")
+        commandName: "rollback", abstract: "Take a canary back, or go back to one of the last ten bundles.")
 
     @Argument(help: "base or hotfix.")
     var kind: String
 
-    @Option(help: "A serial of 'mis policy status'; default: the one before that in force.")
+    @Option(
+        help: "A serial of 'mis policy status'; default: with a canary, what the others have, else the one before.")
     var to: UInt64?
 
     func run() throws {
         guard let kind = BundleKind(label: kind) else { throw ValidationError("\(kind): not base or hotfix") }
         let folder = try PolicyTools.folder()
         let serial = try PolicyTools.telling { try folder.rollBack(kind, to: to, now: PolicyTools.now) }
-        PolicyTools.print("\(kind.label) \(serial) is in force")
+        PolicyTools.print(serial.map { "\(kind.label) \($0) is in force" } ?? "no \(kind.label) is in force")
     }
 }
 
@@ -153,8 +154,23 @@ struct PolicyLog: ParsableCommand {
             let path = try? readLink("/proc/self/fd/\(real.number)"), let slash = path.lastIndex(of: "/")
         else { return }
         let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+        guard Self.isInRepository(directory) else {
+            Messages.say("\(path) is in no git repository, so there is no history of the whitelist to show")
+            return
+        }
         Program.replace(["git", "-C", directory, "--no-pager", "log", "--patch", "--follow", "--", path])
         throw PolicyTools.failure("git is not installed: the whitelist's history cannot be shown")
+    }
+
+    /// As git looks for it: in the folder and in all above.
+    private static func isInRepository(_ folder: String) -> Bool {
+        if Environment.value("GIT_DIR") != nil { return true }
+        var above = folder[...]
+        while true {
+            if (try? FileStatus(of: "\(above)/.git")) != nil { return true }
+            guard let slash = above.lastIndex(of: "/") else { return false }
+            above = above[..<slash]
+        }
     }
 }
 
