@@ -9,6 +9,9 @@ import Synchronization
 /// unseen: while the file is open for writing (a shared mapping may be among its writers, whose first write alone moves
 /// ctime), or when ctime is so fresh that the next change could bear the same.
 ///
+/// A large file may be changed while it is read. It is read again then, until it holds still: an execution must not be
+/// allowed for a content that it no longer has.
+///
 /// Unsafe: libsodium's calls, and a thread that is handed an object.
 @safe final class ContentDigests {
     struct Content: Hashable {
@@ -68,7 +71,10 @@ import Synchronization
     /// The digest of an open file. A descriptor of its own is kept while it is worked out.
     func digest(_ file: Int32, _ look: Look) -> Answer {
         if let digest = known[look.content] { return .digest(digest) }
-        if look.content.size <= Self.atOnce { return .digest(remember(Self.hash(file), file, look)) }
+        if look.content.size <= Self.atOnce {
+            let digest = Self.hash(file)
+            if Self.isUnchanged(file, look.content) { return .digest(remember(digest, file, look)) }
+        }
         guard start(), let copy = try? kernel({ clinux_duplicate(file) }) else { return .digest(nil) }
         shared.jobs.withLock { $0.append((copy, look.content, look.isOld)) }
         shared.signal()
@@ -76,7 +82,7 @@ import Synchronization
     }
 
     /// What was worked out since it was last asked.
-    func results() -> [(content: Content, digest: Digest)] {
+    func results() -> [(content: Content, digest: Digest, isSteady: Bool)] {
         var count: UInt64 = 0
         unsafe _ = read(shared.wakeUp.number, &count, 8)
         let done = shared.done.withLock { done in
@@ -86,7 +92,7 @@ import Synchronization
         for result in done where result.mayBeKept {
             if let digest = result.digest { keep(digest, result.content) }
         }
-        return done.map { ($0.content, $0.digest) }
+        return done.map { ($0.content, $0.digest, $0.isSteady) }
     }
 
     private func remember(_ digest: Digest, _ file: Int32, _ look: Look) -> Digest {
@@ -126,6 +132,8 @@ import Synchronization
         struct Done {
             var content: Content
             var digest: Digest
+            /// The content did not change while it was read.
+            var isSteady: Bool
             var mayBeKept: Bool
         }
 
@@ -146,21 +154,45 @@ import Synchronization
             while true {
                 work.wait()
                 guard let job = jobs.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else { continue }
-                let digest = ContentDigests.hash(job.file)
-                let mayBeKept = job.isOld && clinux_has_writer(job.file) == 0 && isUnchanged(job.file, job.content)
-                done.withLock { $0.append(Done(content: job.content, digest: digest, mayBeKept: mayBeKept)) }
+                var done = steadyDigest(job.file, job.content, isOld: job.isOld)
+                done.mayBeKept = done.mayBeKept && clinux_has_writer(job.file) == 0
+                self.done.withLock { $0.append(done) }
                 close(job.file)
                 var one: UInt64 = 1
                 unsafe _ = write(wakeUp.number, &one, 8)
             }
         }
 
-        private func isUnchanged(_ file: Int32, _ content: Content) -> Bool {
-            var now = clinux_content()
-            return unsafe clinux_content_of(file, &now) == 0
-                && content == Content(device: now.device, inode: now.inode, size: now.size, changed: now.changed)
+        /// The digest of a content that was the same before it was read and after, if it ever holds still.
+        private func steadyDigest(_ file: Int32, _ content: Content, isOld: Bool) -> Done {
+            var before = content
+            var done = Done(content: content, digest: nil, isSteady: false, mayBeKept: false)
+            for turn in 0..<ContentDigests.readings {
+                // A change in the same tick of the kernel's clock, at most 10 ms, would not show.
+                if turn > 0 || !isOld { usleep(11_000) }
+                done.digest = ContentDigests.hash(file)
+                guard let after = ContentDigests.content(file) else { break }
+                if after == before {
+                    done.isSteady = true
+                    done.mayBeKept = isOld && turn == 0
+                    break
+                }
+                before = after
+            }
+            return done
         }
     }
+
+    /// As often a file is read that keeps changing.
+    private static let readings = 3
+
+    fileprivate static func content(_ file: Int32) -> Content? {
+        var now = clinux_content()
+        guard unsafe clinux_content_of(file, &now) == 0 else { return nil }
+        return Content(device: now.device, inode: now.inode, size: now.size, changed: now.changed)
+    }
+
+    private static func isUnchanged(_ file: Int32, _ content: Content) -> Bool { Self.content(file) == content }
 
     /// A semaphore that stays where it is. Never destroyed: its thread ends with the process.
     @safe private final class Semaphore: @unchecked Sendable {

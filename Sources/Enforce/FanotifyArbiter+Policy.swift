@@ -7,6 +7,10 @@ struct WaitingOpen {
     var thread: Int32
     var operation: StaticString
     var path: [UInt8]
+    /// The kernel asks about an execution twice, and the second time as about any open.
+    var isExecution: Bool
+    /// How it is told when it is allowed; `nil`: it is not.
+    var told: StaticString?
 }
 
 /// The threat policy's part in answering opens.
@@ -44,7 +48,9 @@ extension FanotifyArbiter {
         case .later:
             let waits = WaitingOpen(
                 event: events.event, thread: events.thread, operation: operation,
-                path: events.withPath { [UInt8](copying: $0) })
+                path: events.withPath { [UInt8](copying: $0) },
+                isExecution: isExecution || events.intent() == clinux_intent_execute,
+                told: tellsAllowed && !isRead ? wanted : nil)
             waiting[look.content, default: []].append(waits)
             waitingCount += 1
             return .later
@@ -119,14 +125,15 @@ extension FanotifyArbiter {
     /// Answers what waited for digests that are known by now.
     public func handleDigests() {
         guard let digests else { return }
-        for (content, digest) in digests.results() {
+        for (content, digest, isSteady) in digests.results() {
             guard let waits = waiting.removeValue(forKey: content) else { continue }
             waitingCount -= waits.count
-            for open in waits { finish(open, digest) }
+            // What is executed must be what was read. What is opened may be changed afterwards, too, which is a gap.
+            for open in waits { finish(open, isSteady || !open.isExecution ? digest : nil, isSteady: isSteady) }
         }
     }
 
-    private func finish(_ open: WaitingOpen, _ digest: [UInt8]?) {
+    private func finish(_ open: WaitingOpen, _ digest: [UInt8]?, isSteady: Bool) {
         var denial: PolicyJudge.Denial?
         // Under the policy of now, which may be another than when it was asked.
         if let judge, let digest { denial = judge.judge(digest: digest, now: Self.now) }
@@ -137,6 +144,7 @@ extension FanotifyArbiter {
         close(open.event)
         if isAllowed {
             counts.allow += 1
+            if let told = open.told { tellAllowed(told, open.path.span, thread: open.thread) }
             return
         }
         counts.deny += 1
@@ -147,7 +155,10 @@ extension FanotifyArbiter {
             gate.report(
                 Violation(
                     operation: operation.description, object: open.path,
-                    rule: RuleReference(text: "denied because its content cannot be read"), layer: .fanotify))
+                    rule: RuleReference(
+                        text: isSteady
+                            ? "denied because its content cannot be read"
+                            : "denied because its content changes while it is read"), layer: .fanotify))
         }
     }
 

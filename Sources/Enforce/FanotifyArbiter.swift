@@ -46,6 +46,8 @@ public final class FanotifyArbiter {
     public private(set) var settled: UInt64 = 0
     /// Whether an allowed execution may be settled. Off where something judges what a program contains.
     public var settlesExecution = true
+    /// Whether each access that is allowed is told. Then no place is settled, for the kernel tells of settled ones no more.
+    public var tellsAllowed = false
 
     /// The threat policy; `nil`: there is none.
     public var judge: PolicyJudge? {
@@ -162,6 +164,8 @@ public final class FanotifyArbiter {
             }
         }
         let isAllowed = if case .allow = answer { true } else { false }
+        // The thread's registers say what it wants until it is answered.
+        let told = tellsAllowed && isAllowed ? wanted : nil
         // First of all: somebody waits. ENOENT means the asking thread was killed meanwhile.
         if let error = events.answer(allow: isAllowed), error.code != ENOENT {
             gate.enforcementLost("a permission event could not be answered: \(error)")
@@ -169,7 +173,11 @@ public final class FanotifyArbiter {
         switch answer {
         case .allow(let isSettled, let isTraced):
             if isTraced { trace() } else { counts.allow += 1 }
-            if isSettled { settle() }
+            if let told, !isTraced {
+                events.withPath { tellAllowed(told, $0, thread: events.thread) }
+            } else if isSettled {
+                settle()
+            }
         case .deny(let operation, let refusal):
             counts.deny += 1
             if let policyDenial, let judge {
@@ -188,6 +196,15 @@ public final class FanotifyArbiter {
     var isRead: Bool { events.mask & UInt64(FAN_ACCESS_PERM) != 0 }
     var operation: StaticString { isExecution ? "execute" : isRead ? "read" : "open" }
     var kind: mode_t { events.kind }
+    /// The operation, and for an open which it is: as it is told of what is allowed.
+    var wanted: StaticString {
+        !isExecution && kind == mode_t(S_IFREG) && events.intent() == clinux_intent_write ? "write" : operation
+    }
+
+    func tellAllowed(_ operation: StaticString, _ path: borrowing Span<UInt8>, thread: Int32) {
+        guard path.count > 0, path[0] == UInt8(ascii: "/") else { return }
+        gate.observed(operation: operation.description, object: path, pid: thread)
+    }
 
     private func decide() -> Answer {
         let operation: StaticString = isExecution ? "execute" : "open"

@@ -75,6 +75,9 @@ public struct RuleReference: Sendable, Equatable {
 public protocol ViolationSink: AnyObject {
     func violation(_ violation: Violation)
 
+    /// Something was allowed, and somebody wants that told.
+    func observed(operation: String, object: [UInt8], pid: Int32)
+
     /// An access no rule speaks of was let through, because the profile says `unknown = "trace"`.
     func traced(operation: String, object: [UInt8], pid: Int32)
 

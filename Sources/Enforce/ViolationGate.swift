@@ -50,6 +50,10 @@ public final class ViolationGate {
         report(violation.layer, violation.operation, violation.object.span) { violation }
     }
 
+    func observed(operation: String, object: borrowing Span<UInt8>, pid: Int32) {
+        sink.observed(operation: operation, object: [UInt8](copying: object), pid: pid)
+    }
+
     func traced(operation: String, object: borrowing Span<UInt8>, pid: Int32) {
         sink.traced(operation: operation, object: [UInt8](copying: object), pid: pid)
     }

@@ -80,6 +80,7 @@ final class Enforcement {
         } catch {
             throw error.doing("keeping the group of permission events")
         }
+        arbiter.tellsAllowed = plan.streams.trace
         answer(arbiter)
         self.arbiter = arbiter
     }

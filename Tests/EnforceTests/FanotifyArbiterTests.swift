@@ -53,6 +53,26 @@ import Testing
         deinit { loop.stop() }
     }
 
+    /// Each access, with what it is for; no place is settled meanwhile, or the second look would not be told.
+    @Test func whatIsAllowedIsToldWhereThatIsWanted() throws {
+        let scene = try Scene(prepare: {
+            $0.file("work/open", "fine")
+            $0.file("fixed/system", "fine")
+        })
+        let (work, fixed) = (scene.work, scene.fixed)
+        #expect(scene.python.run("read('\(fixed)/system')") == "fine")
+        #expect(scene.reports.allowed == [])
+        scene.arbiter.tellsAllowed = true
+        for _ in 0..<2 { #expect(scene.python.run("read('\(work)/open')") == "fine") }
+        #expect(scene.python.run("write('\(work)/open')") == "None")
+        #expect(
+            eventually {
+                scene.reports.allowed.filter { $0.hasSuffix("/open") }
+                    == ["open \(work)/open", "open \(work)/open", "write \(work)/open"]
+            }, "\(scene.reports.allowed)")
+        #expect(scene.reports.violations == [])
+    }
+
     @Test func pathsDecide() throws {
         let scene = try Scene(
             { [rule(.deny, $0 + "/secret")] },

@@ -204,16 +204,22 @@ final class Reports: ViolationSink, @unchecked Sendable {
     private let lock = NSLock()
     private var found: [Violation] = []
     private var traces: [String] = []
+    private var allows: [String] = []
     private var losses: [String] = []
 
     var violations: [Violation] { lock.withLock { found } }
     var traced: [String] { lock.withLock { traces } }
+    var allowed: [String] { lock.withLock { allows } }
     var lost: [String] { lock.withLock { losses } }
 
     func violation(_ violation: Violation) { lock.withLock { found.append(violation) } }
 
     func traced(operation: String, object: [UInt8], pid: Int32) {
         lock.withLock { traces.append("\(operation) \(String(decoding: object, as: UTF8.self))") }
+    }
+
+    func observed(operation: String, object: [UInt8], pid: Int32) {
+        lock.withLock { allows.append("\(operation) \(String(decoding: object, as: UTF8.self))") }
     }
 
     func enforcementLost(_ reason: String) { lock.withLock { losses.append(reason) } }

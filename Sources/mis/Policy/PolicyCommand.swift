@@ -77,6 +77,15 @@ enum PolicyTools {
         }
     }
 
+    static func whitelist(_ path: String) throws -> Whitelist {
+        let text = try read(path, limit: 4 << 20)
+        do throws(WhitelistFile.Mistakes) {
+            return Whitelist(try WhitelistFile.read(text, name: path, calls: callNumber))
+        } catch {
+            throw failure(error.description)
+        }
+    }
+
     static func publicKey(_ path: String) throws -> PolicySignature.PublicKey {
         let text = String(decoding: try read(path, limit: 4096), as: UTF8.self)
         guard let key = PolicySignature.PublicKey(text: text) else { throw failure("\(path): no public key") }

@@ -11,8 +11,9 @@ struct PolicySimulate: ParsableCommand {
         commandName: "simulate",
         abstract: "Try a policy and a profile on recorded sessions, and list what would change.",
         discussion: """
-            Looks at every access to a file that the sessions' execution stream holds: those denied, and those traced. \
-            Content is not recorded, so keys of digests and inodes are not asked. Same input, same output.
+            Looks at every access to a file that the sessions' execution stream holds: those denied, and those allowed \
+            where the profile said [streams] trace = true. Content is not recorded, so keys of digests and inodes are not \
+            asked. An entry of the whitelist counts as it did at the time of the access. Same input, same output.
             """)
 
     @Argument(help: "Folders of sessions.")
@@ -24,9 +25,13 @@ struct PolicySimulate: ParsableCommand {
     @Option(help: "A bundle. Repeatable.")
     var policy: [String] = []
 
+    @Option(help: "A whitelist; default: none.")
+    var whitelist: String?
+
     func run() throws {
         let bundles = try policy.map { try PolicyTools.bundle($0) }
         let threats = ThreatPolicy(
+            whitelist: try whitelist.map(PolicyTools.whitelist) ?? Whitelist([]),
             hotfix: bundles.last { $0.header.kind == .hotfix }, base: bundles.last { $0.header.kind == .base })
         let rules = RuleSet(try ProfileCommand.load(profile).profile.filesystem.rules)
         var looked = 0
@@ -57,8 +62,8 @@ struct PolicySimulate: ParsableCommand {
     ) -> (isDenied: Bool, why: String) {
         let name = access.path.split(separator: 47).last.map(Array.init) ?? []
         for answer in [
-            threats.verdict(path: access.path.span, access.operation, now: 0),
-            threats.verdict(name: name.span, access.operation, now: 0),
+            threats.verdict(path: access.path.span, access.operation, now: access.time),
+            threats.verdict(name: name.span, access.operation, now: access.time),
         ] where answer.isDenied {
             return (true, "\(answer.layer.rawValue): \(threats.reason(answer) ?? "")")
         }
@@ -80,18 +85,21 @@ private struct RecordedAccess {
     var path: [UInt8]
     var wasDenied: Bool
     var layer: String
+    /// Seconds since 1970; when the line has none, the end of time, so that no exception counts.
+    var time: Int64
 
     init?(_ line: [UInt8]) {
         guard let value = try? JSONReader.read(line), let event = value["event"]?.string,
-            event == "denied" || event == "trace", let object = value["object"]?.string, object.hasPrefix("/")
+            ["denied", "allow", "trace"].contains(event), let object = value["object"]?.string, object.hasPrefix("/")
         else { return nil }
         wasDenied = event == "denied"
         path = Array(object.utf8)
         layer = value["layer"]?.string ?? "trace"
+        time = value["time"]?.string.flatMap { UTCTime.parse($0.prefix(19) + "Z") } ?? .max
         operation =
             switch value["operation"]?.string {
-            case "execute": .execute
-            case "open": .read
+            case "execute", "map", "mprotect": .execute
+            case "open", "read", "use", "receive", "watch", "ioctl": .read
             default: .write
             }
     }

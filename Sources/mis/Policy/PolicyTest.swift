@@ -63,12 +63,7 @@ struct PolicyTest: ParsableCommand {
         let folder = try PolicyTools.folder()
         var whitelist = Whitelist([])
         if let file = self.whitelist {
-            let text = try PolicyTools.read(file, limit: 4 << 20)
-            do throws(WhitelistFile.Mistakes) {
-                whitelist = Whitelist(try WhitelistFile.read(text, name: file, calls: PolicyTools.callNumber))
-            } catch {
-                throw PolicyTools.failure(error.description)
-            }
+            whitelist = try PolicyTools.whitelist(file)
         } else if policy.isEmpty {
             whitelist = try PolicyTools.telling { try folder.readWhitelist(calls: PolicyTools.callNumber) }
         }
@@ -92,7 +87,8 @@ struct PolicyTest: ParsableCommand {
             }
         }
         do throws(Errno) {
-            let file = try FileDescriptor.open(subject, O_RDONLY)
+            // A pipe is refused, not waited for.
+            let file = try FileDescriptor.open(subject, O_RDONLY | O_NONBLOCK | O_NOCTTY)
             let status = try file.status()
             guard status.isFile else { throw Errno(EINVAL) }
             var hash = SHA256()
