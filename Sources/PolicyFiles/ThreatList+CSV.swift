@@ -50,9 +50,10 @@ struct CSVRows {
                 index += 1
                 continue
             }
-            if text[index] == 13, index + 1 < text.count { index += 1 }
-            if text[index] == 10 { line += 1 }
-            index += 1
+            line += 1
+            // A carriage return ends a line by itself, too.
+            let isPair = text[index] == 13 && index + 1 < text.count && text[index + 1] == 10
+            index += isPair ? 2 : 1
             break
         }
         return (fields, start)

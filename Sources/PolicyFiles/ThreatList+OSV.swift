@@ -21,7 +21,7 @@ extension ThreatList {
         let names = [identifier] + (advisory["aliases"]?.array ?? []).compactMap(\.string)
         let cve = names.first { $0.hasPrefix("CVE-") }
         let summary = advisory["summary"]?.string ?? defaultReason
-        let score = advisory["database_specific"]?["cvss"]?["score"].flatMap(Self.scoreText)
+        let score = Self.score(advisory)
         var keys: [String] = []
         for affected in advisory["affected"]?.array ?? [] {
             for place in ["ecosystem_specific", "database_specific"] {
@@ -32,9 +32,28 @@ extension ThreatList {
             if let text = address.string { keys.append("address:" + (text.contains(":") ? "[\(text)]" : text)) }
         }
         if keys.isEmpty { withoutKeys.append(identifier) }
+        let known = mistakes.count
         for key in keys {
-            add(key: key, operation: nil, reason: "\(identifier): \(summary)", cve: cve, score: score, line: line)
+            add(
+                key: key, operation: nil, reason: "\(identifier): \(summary)", cve: cve,
+                score: score.map(Threat.scoreText), line: line)
         }
+        // In an array all are on line 1.
+        for place in known..<mistakes.count { mistakes[place] += " (advisory \(identifier))" }
+    }
+
+    /// The highest of the advisory's own and its packages' scores: written, or by their vectors.
+    private static func score(_ advisory: JSONValue) -> UInt16? {
+        var scores: [UInt16] = []
+        for part in [advisory] + (advisory["affected"]?.array ?? []) {
+            let vectors = (part["severity"]?.array ?? []).compactMap { $0["score"]?.string }
+            scores += vectors.compactMap(CVSSVector.score)
+            // What else databases write here, as "HIGH", is no score.
+            if let text = part["database_specific"]?["cvss"]?["score"].flatMap(scoreText) {
+                scores += [Threat.score(text) ?? CVSSVector.score(text)].compactMap { $0 }
+            }
+        }
+        return scores.max()
     }
 
     private static func digests(_ value: JSONValue, depth: Int, into keys: inout [String]) {

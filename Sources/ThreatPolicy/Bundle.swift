@@ -151,6 +151,7 @@ public final class Bundle: Sendable {
         var operations: Set<PolicyOperation> = []
         var shapes: Set<AddressShape> = []
         var last: KeyHash?
+        var filter = [UInt8](repeating: 0, count: header.filterBytes)
         for place in 0..<header.entries {
             let hash = key(at: place)
             if let last, last >= hash { throw .inconsistent(entry: place, "it is out of order") }
@@ -160,6 +161,7 @@ public final class Bundle: Sendable {
                 throw .inconsistent(entry: place, "its record says \(threat.key), which is another key")
             }
             guard filterHolds(hash) else { throw .inconsistent(entry: place, "the filter does not hold it") }
+            unsafe policy_filter_add(&filter, header.bitsLog2, header.hashes, hash.key)
             kinds.insert(threat.key.kind)
             operations.insert(threat.key.operation)
             if case .address(let range) = threat.key.value { shapes.insert(range.shape) }
@@ -167,5 +169,7 @@ public final class Bundle: Sendable {
         guard kinds == header.kinds, operations == header.operations, shapes == Set(header.shapes) else {
             throw .field("kinds, operations or address shapes")
         }
+        // A hotfix denies by its filter alone: each bit more is strangers denied.
+        guard filter == filterBits else { throw .strangeBits }
     }
 }

@@ -33,6 +33,7 @@ public enum BundleBuilder {
         case tooLarge(Int)
         case title
         case times
+        case serial
 
         public var description: String {
             switch self {
@@ -44,7 +45,8 @@ public enum BundleBuilder {
             case .tooLong(let key): "\(key): its texts are longer than 65535 bytes"
             case .tooLarge(let bytes): "\(bytes) bytes: larger than a bundle may be; shorten the reasons"
             case .title: "the title is longer than 64 bytes or holds a NUL"
-            case .times: "it would expire before it is made"
+            case .times: "it would expire before it is made, or after the year 36812, which no bundle can say"
+            case .serial: "serial 0: the first is 1, for 0 says that there is none"
             }
         }
     }
@@ -57,7 +59,10 @@ public enum BundleBuilder {
     /// that follows from it, until none of these is hit that is not listed: four times on average when the filter is full.
     public static func build(_ threats: [Threat], _ about: Description) throws(Failure) -> [UInt8] {
         guard about.title.utf8.count <= BundleHeader.titleSize, !about.title.utf8.contains(0) else { throw .title }
-        guard about.created > 0, about.expires > about.created else { throw .times }
+        guard about.created > 0, about.expires > about.created, about.expires < BundleHeader.latest else {
+            throw .times
+        }
+        guard about.serial > 0 else { throw .serial }
         var secret = about.secret
         var order = sorted(threats, secret)
         guard order.count <= about.kind.capacity else { throw .tooMany(order.count, about.kind) }

@@ -14,6 +14,8 @@ public enum BundleError: Error, Equatable, Sendable, CustomStringConvertible {
     case field(String)
     /// Key number: its record says something else than the key, the order is broken, or the filter lacks it.
     case inconsistent(entry: Int, String)
+    /// The filter has bits of no key.
+    case strangeBits
     case expired(Int64)
     case older(serial: UInt64, than: UInt64)
     case wrongKind(BundleKind)
@@ -32,6 +34,7 @@ public enum BundleError: Error, Equatable, Sendable, CustomStringConvertible {
         case .contents: "what follows its header is not what was signed: damaged or changed"
         case .field(let field): "its header's \(field) cannot be: made by something else than 'mis policy build'"
         case .inconsistent(let entry, let what): "key \(entry): \(what)"
+        case .strangeBits: "its filter holds more than its keys: it would deny what it does not list"
         case .expired(let time): "it expired at \(UTCTime.text(time))"
         case .older(let serial, let other): "its serial \(serial) is not newer than \(other), which is in force"
         case .wrongKind(let kind): "it is a \(kind.label) bundle"

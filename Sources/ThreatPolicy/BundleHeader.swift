@@ -65,6 +65,8 @@ public struct BundleHeader: Equatable, Sendable {
     static let version: UInt32 = 1
     static let signingContext = Array("mis threat policy bundle 1\0".utf8)
     static let fileBytesOffset = 80
+    /// No time is later: what is beyond is no time but damage.
+    static let latest: Int64 = 1 << 40
 
     var filterOffset: Int { Self.size }
     /// Bytes of the filter.
@@ -116,7 +118,7 @@ public struct BundleHeader: Equatable, Sendable {
         created = bytes.load(24)
         expires = bytes.load(32)
         guard serial > 0 else { throw .field("serial") }
-        guard created > 0, expires > created, expires < 1 << 40 else { throw .field("times") }
+        guard created > 0, expires > created, expires < Self.latest else { throw .field("times") }
         secret = KeySecret(low: bytes.load(40), high: bytes.load(48))
         bitsLog2 = bytes.load(56)
         hashes = bytes.load(60)

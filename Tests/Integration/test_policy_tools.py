@@ -68,6 +68,14 @@ def test_keys_are_made_for_their_owner_only(tools: Tools) -> None:
     assert "is there already" in tools("keygen", "k", status=1)
 
 
+def test_a_key_takes_no_other_ones_place(tools: Tools) -> None:
+    (tools.folder / "other").mkdir()
+    before = (tools.policy / "keys/k.pub").read_bytes()
+    assert "keys/k.pub is there already" in tools("keygen", "other/k", "--trust", status=1)
+    assert (tools.policy / "keys/k.pub").read_bytes() == before and list((tools.folder / "other").iterdir()) == []
+    tools("keygen", "other/k")
+
+
 def test_every_format_gives_keys(tools: Tools) -> None:
     digest = hashlib.sha256(Path("/bin/true").read_bytes()).hexdigest()
     other = hashlib.sha256(b"x").hexdigest()
@@ -111,15 +119,43 @@ def test_mistakes_name_their_place_and_build_nothing(tools: Tools) -> None:
         "v.toml": ('[[threat]]\nkey = "name:x"\ncolour = 1\n', "unknown key"),
         "t.csv": (CSV, "t.csv:3: "),
         "u.csv": ('key\n"open', "quoted field"),
+        "v.csv": ("key\rname:a\rx", "v.csv:3: "),
         "t.jsonl": ('{"key":"name:x"}\n{"key":"name:x","a":1}\n', "t.jsonl:2: "),
         "t.sha256": ("ab" * 31 + "\n", "t.sha256:1: "),
         "u.sha256": ("ab" * 33 + "\n", "u.sha256:1: "),
         "t.osv.json": ('{"x":1}', "no advisory"),
+        "u.osv.json": ('[{"id":"A"},{"id":"B","database_specific":{"iocs":{"ips":["x"]}}}]', "(advisory B)"),
     }
     for name, (text, said) in cases.items():
         (tools.folder / name).write_text(text)
         assert said in tools("build", "-o", "b.mip", "--kind", "base", name, status=1), name
         assert not (tools.folder / "b.mip").exists()
+
+
+def test_what_could_not_be_read_back_is_not_built(tools: Tools) -> None:
+    (tools.folder / "t.toml").write_text(THREATS)
+    cases = {
+        ("--serial", "0"): "the first is 1", ("--created", str(2**63 - 1)): "expire", ("--created", str(2**40)): "expire",
+        ("--created", "1", "--lifetime", "0s"): "expire", ("--title", "x" * 65): "longer than 64",
+    }  # fmt: skip
+    for words, said in cases.items():
+        assert said in tools("build", "-o", "b.mip", "--kind", "base", *words, "t.toml", status=1), words
+        assert not (tools.folder / "b.mip").exists()
+
+
+def test_a_strangers_title_does_nothing_to_a_terminal(tools: Tools) -> None:
+    (tools.folder / "t.toml").write_text(THREATS)
+    tools("build", "-o", "b.mip", "--kind", "base", "--title", "a\x1b[31m\nb", "t.toml")
+    said = tools("inspect", "b.mip")
+    assert "\x1b" not in said and said.count("\n") == 7 and said.startswith("base ")
+
+
+def test_lines_of_csv_may_end_in_any_way(tools: Tools) -> None:
+    for number, end in enumerate(("\n", "\r\n", "\r")):
+        with open(tools.folder / f"{number}.csv", "w", newline="") as file:
+            file.write(end.join(("key,operation", "name:a,read", "name:b,read")) + end)
+        tools("build", "-o", "b.mip", "--kind", "base", f"{number}.csv")
+        assert sorted(line.split()[1] for line in tools("inspect", "--keys", "b.mip").splitlines()[7:]) == ["name:a", "name:b"]
 
 
 def test_builds_can_be_repeated(tools: Tools) -> None:
@@ -271,6 +307,13 @@ def test_the_log_shows_the_whitelists_history(tools: Tools) -> None:
     assert "because of the first reason" in log and "because of the second reason" in log
 
 
+def test_a_whitelist_outside_git_has_no_history(tools: Tools) -> None:
+    tools("push", tools.bundle("h.mip", 1))
+    (tools.policy / "whitelist.toml").write_text("")
+    log = tools("log")
+    assert '"event":"accepted"' in log and "is in no git repository" in log
+
+
 def test_simulation_lists_what_would_change(tools: Tools) -> None:
     session = tools.folder / "session"
     session.mkdir()
@@ -279,6 +322,10 @@ def test_simulation_lists_what_would_change(tools: Tools) -> None:
         {"event": "denied", "operation": "open", "object": "/usr/share/doc", "layer": "fanotify"},
         {"event": "trace", "operation": "execute", "object": "/usr/bin/nc"},
         {"event": "trace", "operation": "open", "object": "/usr/bin/env"},
+        {"event": "allow", "operation": "write", "object": "/tmp/evil.so", "time": "2026-11-28T11:15:26.945824Z"},
+        {"event": "allow", "operation": "map", "object": "/tmp/evil.so", "time": "2026-11-28T11:15:27.000000Z"},
+        {"event": "denied", "operation": "read", "object": "/usr/bin/nc", "layer": "hotfix"},
+        {"event": "allow", "operation": "connect", "object": "192.0.2.1:443"},
         {"event": "level", "from": 5, "level": 4},
     ]
     (session / "execution.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "not json\n")
@@ -286,8 +333,16 @@ def test_simulation_lists_what_would_change(tools: Tools) -> None:
     first = tools("simulate", "--policy", bundle, session)
     assert "session:3: execute /usr/bin/nc: was allowed, would be denied (hotfix: reverse shells" in first
     assert "session:2: read /usr/share/doc: was denied (fanotify), would be allowed" in first
-    assert "4 accesses looked at, 2 would change" in first
+    assert "session:5: write /tmp/evil.so: was allowed, would be denied (hotfix: preloaded" in first
+    assert "session:6: execute /tmp/evil.so: was allowed, would be denied (hotfix: preloaded" in first
+    assert "session:7: read /usr/bin/nc: was denied (hotfix), would be allowed" in first
+    assert "7 accesses looked at, 5 would change" in first
     assert tools("simulate", "--policy", bundle, session) == first
+    # An exception counts as it did then: one that ended between the two accesses excuses the first only.
+    (tools.folder / "w.toml").write_text(
+        '[[allow]]\nkey = "name:evil.so"\nreason = "ours"\nauthor = "Ada"\nexpires = "2026-11-28T11:15:27Z"\n')
+    excused = tools("simulate", "--policy", bundle, "--whitelist", "w.toml", session)
+    assert "session:5: " not in excused and "session:6: " in excused
 
 
 def test_a_million_keys_are_built_in_time(tools: Tools) -> None:

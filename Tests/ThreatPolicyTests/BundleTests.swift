@@ -83,6 +83,15 @@ import Testing
         #expect(throws: BundleBuilder.Failure.tooMany(BundleKind.hotfix.capacity + 1, .hotfix)) {
             try BundleBuilder.build(many, about)
         }
+        // What could not be read back.
+        var other = about
+        other.serial = 0
+        #expect(throws: BundleBuilder.Failure.serial) { try BundleBuilder.build([many[0]], other) }
+        other = about
+        other.expires = 1 << 40
+        #expect(throws: BundleBuilder.Failure.times) { try BundleBuilder.build([many[0]], other) }
+        other.expires -= 1
+        _ = try Bundle(PolicyBytes(try BundleBuilder.build([many[0]], other)), trust: .anyone)
         let shapes = (100..<117).map {
             Threat(
                 key: PolicyKey(.connect, .address(AddressRange(SocketAddress(high: 0, low: 0), prefix: UInt8($0))))!,
@@ -183,6 +192,18 @@ import Testing
         untrue.replaceSubrange(448..<512, with: Sample.signer.sign(BundleHeader.signingContext + untrue[0..<448]))
         let bundle = try Bundle(PolicyBytes(untrue), trust: Sample.trust)
         #expect(throws: BundleError.field("kinds, operations or address shapes")) { try bundle.checkConsistency() }
+    }
+
+    /// A hotfix denies by its filter alone, so one bit more is strangers denied: the tools find it.
+    @Test func aFilterHoldsItsKeysAndNothingElse() throws {
+        for kind in BundleKind.allCases {
+            var bad = try Sample.bytes(kind, Self.keys(20))
+            let filter = BundleHeader.size..<(BundleHeader.size + 100_000)
+            let place = try #require(filter.first { bad[$0] == 0 })
+            bad[place] = 1
+            let bundle = try Bundle(PolicyBytes(bad), trust: Sample.trust, isStored: true)
+            #expect(throws: BundleError.strangeBits) { try bundle.checkConsistency() }
+        }
     }
 
     @Test func tenThousandMutationsAreRefused() throws {

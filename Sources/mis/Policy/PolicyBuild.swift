@@ -82,9 +82,10 @@ struct PolicyBuild: ParsableCommand {
         guard let lifetime = try? DurationText.parse(lifetime) else {
             throw ValidationError("--lifetime \(lifetime): not a time such as 720h")
         }
+        let (expires, isTooLate) = created.addingReportingOverflow(Int64(lifetime / 1000))
         var about = BundleBuilder.Description(
             kind: kind, serial: serial ?? UInt64(max(created, 1)), created: created,
-            expires: created + Int64(lifetime / 1000), title: title)
+            expires: isTooLate ? .max : expires, title: title)
         if let secret {
             guard let bytes = Hexadecimal.bytes(Array(secret.utf8).span), let known = KeySecret(bytes: bytes) else {
                 throw ValidationError("--secret: 32 hexadecimal digits are due")

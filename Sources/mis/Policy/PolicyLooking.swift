@@ -39,7 +39,7 @@ struct PolicyInspect: ParsableCommand {
             }
             Messages.print(writer.bytes + [10])
         } else {
-            PolicyTools.print("\(header.kind.label) \(header.serial) \"\(header.title)\"")
+            PolicyTools.print("\(header.kind.label) \(header.serial) \"\(TerminalText.escaped(header.title))\"")
             PolicyTools.print("made     \(UTCTime.text(header.created))")
             PolicyTools.print("expires  \(UTCTime.text(header.expires))")
             PolicyTools.print("keys     \(header.entries) of \(header.kind.capacity)")

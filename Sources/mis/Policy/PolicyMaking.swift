@@ -17,16 +17,22 @@ struct PolicyKeygen: ParsableCommand {
 
     func run() throws {
         let key = PolicySignature.SecretKey.random()
-        for file in [name + ".key", name + ".pub"] where (try? FileStatus(of: file)) != nil {
+        var made = [name + ".key", name + ".pub"]
+        var trusted: String?
+        if trust {
+            let folder = try PolicyTools.folder()
+            try PolicyTools.telling { try folder.make() }
+            let file = "\(folder.keys)/\(DatabaseTools.source(name)).pub"
+            trusted = file
+            // Another's key of this name would be trusted no longer.
+            made.append(file)
+        }
+        for file in made where (try? FileStatus(of: file)) != nil {
             throw PolicyTools.failure("\(file) is there already; choose another name")
         }
         try PolicyTools.write(Array(key.text.utf8), to: name + ".key", mode: 0o600)
         try PolicyTools.write(Array(key.publicKey.text.utf8), to: name + ".pub")
-        guard trust else { return }
-        let folder = try PolicyTools.folder()
-        try PolicyTools.telling { try folder.make() }
-        let file = name.split(separator: "/").last.map(String.init) ?? "key"
-        try PolicyTools.write(Array(key.publicKey.text.utf8), to: "\(folder.keys)/\(file).pub", mode: 0o600)
+        if let trusted { try PolicyTools.write(Array(key.publicKey.text.utf8), to: trusted, mode: 0o600) }
     }
 }
 
