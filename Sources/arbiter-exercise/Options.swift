@@ -139,11 +139,21 @@ struct Options {
         }
     }
 
+    /// A label is a descriptor, a sandbox beside this one two rings.
+    private func makeRoom() throws {
+        let wanted = rlim_t(labels + 2 * extra + 1000)
+        let which = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        try kernel { unsafe getrlimit(which, &limit) }
+        guard limit.rlim_cur < wanted else { return }
+        limit = rlimit(rlim_cur: wanted, rlim_max: max(wanted, limit.rlim_max))
+        try kernel { unsafe setrlimit(which, &limit) }
+    }
+
     /// Labels of files that nobody opens, to see what many of them cost.
     mutating func openMany() throws {
+        try makeRoom()
         guard labels > 0 else { return }
-        var limit = rlimit(rlim_cur: rlim_t(labels + 1000), rlim_max: rlim_t(labels + 1000))
-        try kernel { unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) }
         let folder = "/tmp/labels-\(getpid())"
         try kernel { unsafe mkdir(folder, 0o755) }
         for index in 0..<labels {
