@@ -14,6 +14,7 @@ import LinuxSystem
     public init() throws(LaunchFailure) {
         do throws(Errno) {
             supervisor = FileDescriptor(owning: try kernel { clinux_pidfd_open(getpid()) })
+            Self.makeRoom(from: supervisor.number)
             stack = try Stack(size: 32768)
             unsafe guardData = .allocate(capacity: 1)
             unsafe guardData.initialize(to: mis_guard())
@@ -28,6 +29,18 @@ import LinuxSystem
             throw LaunchFailure(error.doing("starting the guardian"))
         }
     }
+
+    /// Gives this process's table of descriptors room for a run's, at once: the table is the guardian's too from here on, and
+    /// when one that is shared grows, the kernel waits for a grace period (fs/file.c, expand_fdtable), some 10 ms at 250
+    /// ticks a second. Where that many are not allowed it grows as ever.
+    /// - Parameter open: any open descriptor.
+    private static func makeRoom(from open: Int32) {
+        let far = fcntl(open, F_DUPFD_CLOEXEC, mostDescriptors - 1)
+        if far >= 0 { close(far) }
+    }
+
+    /// Tier bpf needs some 150, and one for each further place a profile lists.
+    private static let mostDescriptors: Int32 = 1024
 
     /// Memory and stack are the guardian's too, which may outlive the launcher by some milliseconds: they are left to
     /// the end of both.

@@ -295,6 +295,17 @@ def test_no_descriptor_of_mis_inside(sandbox: Sandbox) -> None:
     assert out.split() == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_the_table_of_descriptors_has_its_size_before_it_is_shared(sandbox: Sandbox) -> None:
+    """One that grows while the guardian has it too waits for the kernel, longer than all else of a start."""
+    process = sandbox.start("/bin/sh", "-c", "echo begun; exec sleep 60")
+    begun(process)
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    size = re.search(r"^FDSize:\s*(\d+)$", status, re.MULTILINE)
+    assert size and int(size[1]) >= 1024, status
+    process.kill()
+    process.wait()
+
+
 def test_two_runs_do_not_see_each_other(sandbox: Sandbox) -> None:
     first = sandbox.start("/bin/sh", "-c", "echo begun; exec sleep 30.123")
     begun(first)
