@@ -127,7 +127,7 @@ let package = Package(
                 .linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z"), .linkedLibrary("zstd"),
             ],
             plugins: ["CompileBpf"]),
-        .target(name: "Arbiter", dependencies: ["CBpf", "LinuxSystem"], swiftSettings: strict),
+        .target(name: "Arbiter", dependencies: ["CBpf", "HostView", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(
             name: "arbiter-exercise", dependencies: ["Arbiter", "CBpf", "CPolicyKey", "LinuxSystem"],
             swiftSettings: strict, linkerSettings: staticRelease),
@@ -146,7 +146,7 @@ let package = Package(
         .testTarget(name: "SuperviseTests", dependencies: ["Supervise", "Profile", "Record"], swiftSettings: tests),
         .testTarget(
             name: "EnforceTests", dependencies: ["Enforce", "Profile", "LinuxSystem"], swiftSettings: tests),
-        .testTarget(name: "ArbiterTests", dependencies: ["Arbiter", "CBpf"], swiftSettings: tests),
+        .testTarget(name: "ArbiterTests", dependencies: ["Arbiter", "CBpf", "LinuxSystem"], swiftSettings: tests),
         .testTarget(name: "CommandTests", dependencies: ["mis"], swiftSettings: tests),
         .testTarget(
             name: "ThreatPolicyTests",
@@ -159,8 +159,9 @@ let package = Package(
             swiftSettings: tests),
 
         // Build-time tools.
-        .plugin(name: "CompileBpf", capability: .buildTool()),
+        .plugin(name: "CompileBpf", capability: .buildTool(), dependencies: ["embed-object"]),
         .plugin(name: "EmbedInit", capability: .buildTool()),
+        .executableTarget(name: "embed-object", swiftSettings: strict),
         .executableTarget(name: "embed-profiles", swiftSettings: strict),
         .plugin(name: "EmbedProfiles", capability: .buildTool(), dependencies: ["embed-profiles"]),
         .executableTarget(name: "seccomp-compiler", dependencies: ["SeccompRules"], swiftSettings: strict),

@@ -37,8 +37,8 @@ struct CompileBpf: BuildToolPlugin {
                 outputFiles: [object]),
             .buildCommand(
                 displayName: "Embedding the kernel's programs",
-                executable: URL(filePath: "/bin/cp"),
-                arguments: [template.path, generated.path],
+                executable: try context.tool(named: "embed-object").url,
+                arguments: [template.path, object.path, generated.path],
                 inputFiles: [template, object],
                 outputFiles: [generated]),
         ]

@@ -17,20 +17,9 @@ struct Pins: ~Copyable {
 
     var folder: String { "\(root)/\(name)" }
 
-    /// Once for a process: three hundred kilobytes are read for it.
-    private static let digest: String = {
-        var digest: [UInt64] = [0, 0]
-        unsafe digest.withUnsafeMutableBufferPointer {
-            unsafe cbpf_object_digest(cbpf_object(), cbpf_object_size(), $0.baseAddress!)
-        }
-        return digest.map { word in
-            let hex = String(word, radix: 16)
-            return String(repeating: "0", count: 16 - hex.count) + hex
-        }.joined()
-    }()
-
     static func objectName(without: String) -> String {
         // A set with something left out is another set.
+        let digest = unsafe String(cString: cbpf_object_digest())
         return without.isEmpty ? digest : digest + "_without_" + without.map { $0 == "," ? "-" : String($0) }.joined()
     }
 

@@ -88,20 +88,6 @@ int cbpf_processors(void) {
     return libbpf_num_possible_cpus();
 }
 
-void cbpf_object_digest(const uint8_t *object, size_t size, uint64_t digest[2]) {
-    uint64_t a = 0xcbf29ce484222325ULL ^ size, b = 0x9e3779b97f4a7c15ULL + size;
-    for (size_t at = 0; at < size; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, object + at, size - at < 8 ? size - at : 8);
-        a = (a ^ word) * 0x100000001b3ULL;
-        a ^= a >> 31;
-        b = (b + word) * 0xbf58476d1ce4e5b9ULL;
-        b ^= b >> 27;
-    }
-    digest[0] = a;
-    digest[1] = b;
-}
-
 int cbpf_random(void *bytes, size_t size) {
     return getrandom(bytes, size, 0) == (ssize_t)size ? 0 : -1;
 }

@@ -12,8 +12,8 @@
 // The object inside the binary.
 const uint8_t *cbpf_object(void);
 size_t cbpf_object_size(void);
-// 128 bits that differ for different objects: the name of the folder of pins. Not a defence; the folder is root's.
-void cbpf_object_digest(const uint8_t *object, size_t size, uint64_t digest[_Nonnull 2]);
+// 128 bits in hexadecimal digits that differ for different objects: the name of the folder of pins.
+const char *cbpf_object_digest(void);
 
 // Loads and attaches everything in `object` and pins it under `folder` (maps/, links/, programs/), which exists and is
 // empty. Names in `without` (separated by commas) are not attached: for tests that show what a program is for.
