@@ -37,9 +37,18 @@ public struct PathIndex: Equatable, Sendable {
     /// The slot `path` has, or the free one it would get.
     private func slot(for path: String) -> Int {
         var hash: UInt32 = 0x811C_9DC5
-        for byte in path.utf8 { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
+        let bytes = path.utf8.span
+        for index in 0..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 0x0100_0193 }
         var slot = Int(hash) & (slots.count - 1)
-        while slots[slot] >= 0, paths[Int(slots[slot])] != path { slot = (slot + 1) & (slots.count - 1) }
+        while slots[slot] >= 0, !Self.areSame(paths[Int(slots[slot])], path) { slot = (slot + 1) & (slots.count - 1) }
         return slot
+    }
+
+    /// Byte for byte, as the kernel tells names apart: strings also call those equal that only look the same.
+    private static func areSame(_ one: String, _ other: String) -> Bool {
+        let (one, other) = (one.utf8.span, other.utf8.span)
+        guard one.count == other.count else { return false }
+        for index in 0..<one.count where one[index] != other[index] { return false }
+        return true
     }
 }

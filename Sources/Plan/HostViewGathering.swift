@@ -39,7 +39,10 @@ extension HostView {
             case .suffix, .unavailable: continue
             }
         }
-        if tier.tellsRefusals { view.mountPoints = try HostProbe.mountPoints() }
+        // Whoever is asked about opens marks each mount.
+        if tier == .fanotify || tier == .bpf && profile.filesystem.rules.contains(where: KernelRules.cannotHold) {
+            view.mountPoints = try HostProbe.mountPoints()
+        }
         return view
     }
 

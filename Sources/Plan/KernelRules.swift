@@ -60,6 +60,14 @@ public struct KernelRules: Sendable, Equatable {
     static let mostParts = 4
     static let mostBytes = 63
 
+    /// Whether a rule is about a name pattern that the kernel side cannot hold: permission events are answered for it.
+    static func cannotHold(_ rule: PathRule) -> Bool {
+        guard rule.access == .deny || rule.access == .protect, case .suffix(let parts) = rule.pattern else {
+            return false
+        }
+        return !holds(parts)
+    }
+
     /// Whether the kernel side can hold this name: no globs, not too long.
     static func holds(_ parts: [String]) -> Bool {
         parts.count <= mostParts
@@ -82,17 +90,18 @@ enum KernelPlanner {
         kernel.refusesUnhashed = profile.enforcement.gaps == .refuse
         kernel.cache = profile.cache
         let rules = RuleSet(tree.rules)
-        var seen: Set<String> = []
+        var seen = PathIndex()
+        var folders = Folders(tree)
         for (index, rule) in tree.rules.enumerated() {
             switch rule.pattern {
             case .path(let path):
                 if rule.access == .deny { kernel.denied.append(.init(path: path, rule: index)) }
                 let decision = rules.access(for: path)
-                guard seen.insert(path).inserted, decision.access != nil else { continue }
+                guard seen.insert(path).isNew, decision.access != nil else { continue }
                 let rights = rights(decision)
                 kernel.places.append(.init(path: path, rights: rights, rule: decision.rule))
                 if decision.access == .deny || decision.access == .protect,
-                    let name = anchored(tree.canonical(path), tree, rights: rights, rule: decision.rule ?? index)
+                    let name = folders.anchored(path, rights: rights, rule: decision.rule ?? index)
                 {
                     kernel.names.append(name)
                 }
@@ -115,6 +124,27 @@ enum KernelPlanner {
         return rights
     }
 
+    /// What is asked of the folder a path stands in. A hundred rules stand in a handful of them.
+    private struct Folders {
+        private let tree: MountPlanner
+        private var index = PathIndex()
+        /// By place in `index`: the folder's own path, and ``MountPlanner/writableRoot(above:)`` of what stands in it.
+        private var found: [(canonical: String, root: String?)] = []
+
+        init(_ tree: MountPlanner) { self.tree = tree }
+
+        mutating func anchored(_ path: String, rights: KernelRules.Rights, rule: Int) -> KernelRules.Name? {
+            let (place, isNew) = index.insert(Paths.parent(path))
+            if isNew {
+                let own = tree.canonical(path)
+                found.append((Paths.parent(own), tree.writableRoot(above: own)))
+            }
+            guard let root = found[place].root else { return nil }
+            let own = Paths.join(found[place].canonical, Paths.lastName(path))
+            return KernelPlanner.anchored(own, below: root, tree, rights: rights, rule: rule)
+        }
+    }
+
     /// The rule for the name at `path`, where it lies in a writable folder of the host: whatever is or comes to be there,
     /// also when somebody outside replaces what the sandbox was started with. nil: not such a place, or a name the
     /// kernel side cannot hold.
@@ -122,6 +152,12 @@ enum KernelPlanner {
         _ path: String, _ tree: MountPlanner, rights: KernelRules.Rights, rule: Int
     ) -> KernelRules.Name? {
         guard let root = tree.writableRoot(above: path) else { return nil }
+        return anchored(path, below: root, tree, rights: rights, rule: rule)
+    }
+
+    private static func anchored(
+        _ path: String, below root: String, _ tree: MountPlanner, rights: KernelRules.Rights, rule: Int
+    ) -> KernelRules.Name? {
         var folder = root
         var parts = path.utf8.dropFirst(root.utf8.count).split(separator: UInt8(ascii: "/")).map {
             String(decoding: $0, as: UTF8.self)

@@ -132,7 +132,7 @@ struct MountPlanner {
 
     private mutating func notePattern(_ rule: PathRule) {
         guard rule.access == .deny || rule.access == .protect else { return }
-        if case .suffix(let parts) = rule.pattern, tier == .bpf, !KernelRules.holds(parts) { asksAboutOpens = true }
+        if tier == .bpf, KernelRules.cannotHold(rule) { asksAboutOpens = true }
         if tier == .landlock, case .suffix = rule.pattern {
             unenforced.append(
                 "\(rule.access.rawValue) \"\(rule.text)\" (\(rule.origin)): a name pattern needs tier fanotify or bpf "
@@ -260,7 +260,15 @@ struct MountPlanner {
     /// The folder of the host above `path` that is writable down to there and shown at its own place; folders pinned on
     /// the way are passed over.
     func writableRoot(above path: String) -> String? {
-        mountsAbove(path).prefix { $0.sharedInPlace != nil && !$0.readOnly }.last?.target
+        // Parents stand before children: from the end, the nearest comes first, and of two at one place the upper one.
+        var root: String?
+        for index in mounts.indices.reversed() {
+            let target = mounts[index].target
+            guard target.utf8.count < path.utf8.count, Paths.isAtOrBelow(path, target) else { continue }
+            guard mounts[index].sharedInPlace != nil, !mounts[index].readOnly else { break }
+            root = target
+        }
+        return root
     }
 
     func exists(_ path: String) -> Bool {

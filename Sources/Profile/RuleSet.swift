@@ -240,21 +240,28 @@ public struct RuleSet: Sendable {
     }
 
     private mutating func makeNode(_ path: String) -> Int32 {
-        let bytes = Array(path.utf8)
+        // By bytes, and without a list of parts: every start in tier bpf comes here for each rule.
+        let bytes = path.utf8.span
         var folder: Int32 = 0
-        for part in bytes.split(separator: slash) {
+        var index = 0
+        while true {
+            while index < bytes.count, bytes[index] == slash { index += 1 }
+            if index == bytes.count { return folder }
+            let start = index
             var hash = Self.seed(folder)
-            for byte in part { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
-            var child = find(folder, hash, bytes.span, part.startIndex, part.endIndex)
+            while index < bytes.count, bytes[index] != slash {
+                hash = (hash ^ UInt32(bytes[index])) &* 16_777_619
+                index += 1
+            }
+            var child = find(folder, hash, bytes, start, index)
             if child < 0 {
                 child = Int32(nodes.count)
-                nodes.append(Node(parent: folder, name: Int32(text.count)..<Int32(text.count + part.count)))
-                text.append(contentsOf: part)
+                nodes.append(Node(parent: folder, name: Int32(text.count)..<Int32(text.count + index - start)))
+                for place in start..<index { text.append(bytes[place]) }
                 insert(child, hash)
             }
             folder = child
         }
-        return folder
     }
 
     private mutating func insert(_ node: Int32, _ hash: UInt32) {

@@ -24,7 +24,7 @@ final class Enforcement {
     var kernel: KernelEnforcement?
     private var home: FileDescriptor?
     private var files: HomeFiles?
-    /// Laid out when first asked: in tier landlock nothing asks before a call is refused, and it takes a while.
+    /// Laid out when first asked: in tiers landlock and bpf nothing asks before something is refused, and it takes a while.
     private lazy var decider = ProfileDecider(
         RuleSet(plan.rules), unknown: .deny,
         mounts: plan.mounts.map { .init(target: $0.target, isSettled: Self.isSettled($0, plan)) })
@@ -49,7 +49,7 @@ final class Enforcement {
         if let permissions = tier.permissions { try answerOpens(permissions.group) }
         if let guardian = tier.kernel {
             kernel = try KernelEnforcement(
-                guardian, loop: loop, events: KernelEvents(decider: decider, sink: sink), sink)
+                guardian, loop: loop, events: KernelEvents(decider: { [unowned self] in decider }, sink: sink), sink)
         }
         if let source { try followPolicy(source) }
         try watchNames()

@@ -24,4 +24,14 @@ import Testing
         for (path, place) in model { #expect(index.place(of: path) == place) }
         #expect(index.place(of: "/3000/0") == nil)
     }
+
+    /// The kernel tells names apart by their bytes; two that look the same are two rules.
+    @Test func whatOnlyLooksTheSameIsAnother() {
+        // Of so many pairs some meet in the table.
+        for number in 0..<2000 {
+            var index = PathIndex()
+            #expect(index.insert("/\(number)\u{e9}").isNew)
+            #expect(index.insert("/\(number)e\u{301}").isNew)
+        }
+    }
 }

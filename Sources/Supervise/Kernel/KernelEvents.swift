@@ -7,12 +7,13 @@ import ThreatPolicy
 
 /// Turns what the kernel's programs tell into violations and lines of the record.
 final class KernelEvents {
-    private let decider: ProfileDecider
+    /// Laid out when first asked: most runs of a second tell nothing.
+    private let decider: () -> ProfileDecider
     private let sink: Violations
     /// The threat policy that is in force there.
     var policy: KernelPolicy?
 
-    init(decider: ProfileDecider, sink: Violations) {
+    init(decider: @escaping () -> ProfileDecider, sink: Violations) {
         self.decider = decider
         self.sink = sink
     }
@@ -70,10 +71,13 @@ final class KernelEvents {
     }
 
     private func rule(_ event: borrowing ArbiterEvent) -> RuleReference {
-        if let index = KernelGuard.index(event.rule) { return decider.reference(Int32(index)) }
+        if let index = KernelGuard.index(event.rule) { return decider().reference(Int32(index)) }
         let path = event.path
-        if path.hasPrefix("/") { return decider.reference(decider.verdict(path.utf8Span.span).rule) }
-        if !path.isEmpty { return decider.reference(-1) }
+        if path.hasPrefix("/") {
+            let decider = decider()
+            return decider.reference(decider.verdict(path.utf8Span.span).rule)
+        }
+        if !path.isEmpty { return decider().reference(-1) }
         switch event.operationName {
         case "connect", "bind", "send", "listen": return RuleReference(text: "[network] mode = \"none\"")
         case "unix-connect", "unix-send":
