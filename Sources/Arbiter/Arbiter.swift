@@ -32,8 +32,9 @@ import LinuxSystem
         let loaded = try pins.ensure(without: without)
         let arbiter = try attached(to: pins.folder, root: root, without: without, loaded: loaded)
         let wanted = unsafe Arbiter.wanted(arbiter.registry)
-        let found = Set(arbiter.programs)
-        let lacking = wanted.keys.filter { !found.contains($0) && !missing.contains($0) }.sorted()
+        let lacking = wanted.map(\.name).filter { name in
+            !arbiter.links.contains { $0.name == name } && !missing.contains(name)
+        }.sorted()
         guard lacking.isEmpty, !wanted.isEmpty else { throw .incomplete("\(arbiter.pins)/links", lacking) }
         unsafe cbpf_tree_tick(arbiter.tree)
         arbiter.collect()
@@ -69,11 +70,15 @@ import LinuxSystem
 
     /// The programs that were attached when the pins were made, this kernel's whole set: their names, and the kernel's
     /// numbers for them.
-    private static func wanted(_ registry: UnsafeMutablePointer<arbiter_registry>) -> [String: UInt32] {
-        var programs: [String: UInt32] = [:]
+    ///
+    /// Some fifty, so they are looked through: the first dictionary of a kind costs a start more.
+    private static func wanted(
+        _ registry: UnsafeMutablePointer<arbiter_registry>
+    ) -> [(name: String, program: UInt32)] {
+        var programs: [(name: String, program: UInt32)] = []
         var index: UInt32 = 0
         while let name = unsafe cbpf_registry_link(registry, index) {
-            unsafe programs[String(cString: name)] = cbpf_registry_program(registry, index)
+            unsafe programs.append((String(cString: name), cbpf_registry_program(registry, index)))
             index += 1
         }
         return programs
@@ -91,7 +96,7 @@ import LinuxSystem
 
     /// Held open: the programs then stay attached even if somebody removes the pins under a running sandbox.
     private static func openLinks(
-        _ pins: String, _ folder: borrowing FileDescriptor, _ wanted: [String: UInt32]
+        _ pins: String, _ folder: borrowing FileDescriptor, _ wanted: [(name: String, program: UInt32)]
     ) throws(ArbiterError) -> [Link] {
         let names: [String]
         do { names = try namesInFolder(folder) } catch {
@@ -100,7 +105,8 @@ import LinuxSystem
         var links: [Link] = []
         for name in names {
             let path = "\(pins)/links/\(name)"
-            let link = Link(name: name, descriptor: unsafe cbpf_pinned(path), program: wanted[name] ?? 0)
+            let program = wanted.first { $0.name == name }?.program ?? 0
+            let link = Link(name: name, descriptor: unsafe cbpf_pinned(path), program: program)
             if link.descriptor >= 0 { links.append(link) }
             guard link.descriptor >= 0, link.holds else {
                 for link in links { close(link.descriptor) }

@@ -10,9 +10,22 @@ extension Arbiter {
 
     /// Field 22 of /proc/PID/stat (proc_pid_stat(5)): clock ticks after boot; 0 where there is no such process.
     static func processStart(_ pid: UInt32) -> UInt64 {
-        guard let line = try? readText("/proc/\(pid)/stat"), let end = line.lastIndex(of: ")") else { return 0 }
-        let fields = line[line.index(after: end)...].split(separator: " ")
-        return fields.count > 19 ? UInt64(fields[19]) ?? 0 : 0
+        guard let line = try? readText("/proc/\(pid)/stat") else { return 0 }
+        // By bytes: each start asks for its own. The name before field 3 may hold anything.
+        let bytes = line.utf8.span
+        var index = bytes.count - 1
+        while index >= 0, bytes[index] != UInt8(ascii: ")") { index -= 1 }
+        if index < 0 { return 0 }
+        var (spaces, ticks): (Int, UInt64) = (0, 0)
+        for place in index..<bytes.count where spaces <= 20 {
+            if bytes[place] == UInt8(ascii: " ") {
+                spaces += 1
+            } else if spaces == 20 {
+                guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[place]) else { return 0 }
+                ticks = ticks * 10 + UInt64(bytes[place] - UInt8(ascii: "0"))
+            }
+        }
+        return ticks
     }
 
     /// Where cgroup v2 is mounted.

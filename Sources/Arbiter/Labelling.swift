@@ -1,4 +1,5 @@
 import CBpf
+import HostView
 import LinuxSystem
 
 /// The keys of a sandbox's entries, so that they can be taken out without looking through everybody's.
@@ -25,11 +26,11 @@ extension Arbiter {
         _ rules: [ObjectRule], anchors: [Anchor], slot: UInt32, entered: Entered
     ) throws(ArbiterError) {
         if rules.isEmpty, anchors.isEmpty { return }
-        let objects = try identified(Set(rules.map(\.descriptor)).union(anchors.map(\.folder)))
+        let objects = try identified(rules.count + anchors.count)
         var labels: [arbiter_label_key] = []
         var values: [arbiter_label] = []
         for rule in rules {
-            let object = try known(objects[rule.descriptor], rule.descriptor)
+            let object = try known(objects, rule.descriptor)
             labels.append(arbiter_label_key(slot: slot, unused: 0, inode: object.inode))
             values.append(
                 arbiter_label(
@@ -42,7 +43,7 @@ extension Arbiter {
         var places: [arbiter_anchor_key] = []
         var found: [arbiter_anchor] = []
         for anchor in anchors {
-            let object = try known(objects[anchor.folder], anchor.folder)
+            let object = try known(objects, anchor.folder)
             places.append(arbiter_anchor_key(slot: slot, node: anchor.node, inode: object.inode))
             found.append(
                 arbiter_anchor(
@@ -53,14 +54,21 @@ extension Arbiter {
         try Entry.put(tables.anchors.number, places, found, table: "names", room: ARBITER_NAMES)
     }
 
-    private func known(_ object: arbiter_object?, _ descriptor: Int32) throws(ArbiterError) -> arbiter_object {
-        if let object { return object }
+    /// What `objects`, in the order of their descriptors, tell of one.
+    private func known(_ objects: [arbiter_object], _ descriptor: Int32) throws(ArbiterError) -> arbiter_object {
+        var (low, high) = (0, objects.count)
+        while low < high {
+            let middle = (low + high) / 2
+            let number = Int32(bitPattern: objects[middle].descriptor)
+            if number == descriptor { return objects[middle] }
+            if number < descriptor { low = middle + 1 } else { high = middle }
+        }
         throw .rule("on descriptor \(descriptor)", "the kernel found no such descriptor of this process")
     }
 
-    /// What the kernel has behind descriptors of this process.
-    private func identified(_ wanted: Set<Int32>) throws(ArbiterError) -> [Int32: arbiter_object] {
-        var room = 2 * wanted.count + 512
+    /// What the kernel has behind the descriptors of this process, in their order: it walks the table from its beginning.
+    private func identified(_ wanted: Int) throws(ArbiterError) -> [arbiter_object] {
+        var room = 2 * wanted + 512
         while true {
             var found = [arbiter_object](repeating: arbiter_object(), count: room)
             let program = tables.listObjects.number
@@ -74,13 +82,8 @@ extension Arbiter {
                 room = Int(count) * 2
                 continue
             }
-            var objects: [Int32: arbiter_object] = [:]
-            objects.reserveCapacity(wanted.count)
-            for object in found.prefix(Int(count)) {
-                let descriptor = Int32(bitPattern: object.descriptor)
-                if wanted.contains(descriptor) { objects[descriptor] = object }
-            }
-            return objects
+            found.removeLast(room - Int(count))
+            return found
         }
     }
 
@@ -89,8 +92,9 @@ extension Arbiter {
     func enter(
         _ rules: [NameRule], slot: UInt32, entered: Entered
     ) throws(ArbiterError) -> (lengths: UInt64, anchors: [Anchor]) {
-        var nodes: [[String]: UInt32] = [:]
-        var values: [[String]: arbiter_name] = [:]
+        // A node for each beginning of a name read backwards, its parts joined by slashes; numbered from 1.
+        var nodes = PathIndex()
+        var values: [arbiter_name] = []
         var anchors: [Anchor] = []
         var lengths: UInt64 = 0
         for rule in rules {
@@ -109,17 +113,20 @@ extension Arbiter {
             // The rule itself, then each shorter beginning of it as a part on the way.
             for count in (1...rule.parts.count).reversed() {
                 let onTheWay = count < rule.parts.count
-                let path = Array(rule.parts.prefix(count).reversed())
-                for depth in 1...path.count {
-                    let prefix = Array(path.prefix(depth))
-                    if nodes[prefix] == nil {
-                        nodes[prefix] = UInt32(nodes.count + 1)
-                        var value = arbiter_name()
-                        value.node = UInt32(nodes.count)
-                        values[prefix] = value
-                    }
+                var path = ""
+                var place = 0
+                for part in rule.parts.prefix(count).reversed() {
+                    let above = path.isEmpty ? 0 : UInt32(place + 1)
+                    path += path.isEmpty ? part : "/" + part
+                    let found = nodes.insert(path)
+                    place = found.place
+                    guard found.isNew else { continue }
+                    var value = arbiter_name()
+                    value.node = UInt32(place + 1)
+                    values.append(value)
+                    entered.names.append(Self.key(part, slot: slot, above: above))
                 }
-                guard var value = values[path] else { continue }
+                var value = values[place]
                 let wayFlag = onTheWay ? ARBITER_NAME_ON_THE_WAY.rawValue : 0
                 if let folder = rule.anchor {
                     value.flags |= ARBITER_NAME_ANCHORED.rawValue
@@ -141,23 +148,21 @@ extension Arbiter {
                     value.rights = rule.rights.rawValue
                     value.rule = rule.rule
                 }
-                values[path] = value
+                values[place] = value
                 if !onTheWay { lengths |= 1 << UInt64(rule.parts[count - 1].utf8.count & 63) }
             }
         }
-        var entries: [arbiter_name] = []
-        for (path, value) in values {
-            guard let last = path.last else { continue }
-            let above = path.count > 1 ? nodes[Array(path.dropLast())] ?? 0 : 0
-            var key = arbiter_name_key()
-            let bytes = Array(last.utf8)
-            unsafe bytes.withUnsafeBufferPointer {
-                unsafe cbpf_name_key(&key, slot, above, $0.baseAddress!, UInt32($0.count))
-            }
-            entered.names.append(key)
-            entries.append(value)
-        }
-        try Entry.put(tables.names.number, entered.names, entries, table: "names", room: ARBITER_NAMES)
+        try Entry.put(tables.names.number, entered.names, values, table: "names", room: ARBITER_NAMES)
         return (lengths, anchors)
+    }
+
+    private static func key(_ part: String, slot: UInt32, above: UInt32) -> arbiter_name_key {
+        var key = arbiter_name_key()
+        let bytes = Array(part.utf8)
+        unsafe bytes.withUnsafeBufferPointer { bytes in
+            guard let first = bytes.baseAddress else { return }
+            unsafe cbpf_name_key(&key, slot, above, first, UInt32(bytes.count))
+        }
+        return key
     }
 }

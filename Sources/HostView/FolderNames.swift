@@ -19,10 +19,15 @@ public struct FolderNames {
     /// Bytes of folder entries that are read at most: a larger folder is asked name by name.
     private static let limit = 8192
 
-    public init() {}
+    /// The folder that paths are looked up from, as if it were the root; AT_FDCWD: the root itself.
+    private let root: Int32
+
+    public init(below root: Int32 = AT_FDCWD) { self.root = root }
 
     /// Whether it is certain that nothing has this path.
     public mutating func areWithout(_ path: String) -> Bool {
+        // The root stands in no folder.
+        if path == "/" { return false }
         let folder = Paths.parent(path)
         guard let names = names(in: folder), let name = Self.lowercase(Paths.lastName(path)) else { return false }
         return !Self.holds(names, name)
@@ -45,7 +50,8 @@ public struct FolderNames {
 
     private func read(_ folder: String, _ times: Int) -> Knowledge {
         do throws(Errno) {
-            let file = try FileDescriptor.openWithoutSymlinks(folder, O_RDONLY | O_DIRECTORY)
+            let path = root == AT_FDCWD ? folder : "." + folder
+            let file = try FileDescriptor.openWithoutSymlinks(path, O_RDONLY | O_DIRECTORY, at: root)
             if times < Self.many { return .asked(times + 1) }
             guard Self.tellsAllNames(file.number) else { return .unusable }
             return try Self.names(in: file.number).map { .names($0) } ?? .unusable

@@ -1,4 +1,5 @@
 import CBpf
+import LinuxSystem
 import Testing
 
 @testable import Arbiter
@@ -75,5 +76,20 @@ import Testing
     @Test func aSetWithSomethingLeftOutIsAnotherSet() {
         #expect(Pins.objectName(without: "settime") != Pins.objectName(without: ""))
         #expect(!Pins.objectName(without: "a,b").contains(","))
+    }
+}
+
+@Suite struct OwnerTests {
+    @Test func aProcessIsToldByItsStart() throws {
+        let start = Arbiter.processStart(UInt32(getpid()))
+        let line = try readText("/proc/self/stat")
+        let fields = line[(try #require(line.lastIndex(of: ")")))...].split(separator: " ")
+        #expect(start == UInt64(fields[20]))
+        #expect(start > 0)
+    }
+
+    @Test func whoIsNotThereHasNone() {
+        // Above every pid there can be.
+        #expect(Arbiter.processStart(1 << 30) == 0)
     }
 }

@@ -4,7 +4,9 @@ import Testing
 
 /// Asked within `#expect`, which changes nothing.
 private final class Asked {
-    private var names = FolderNames()
+    private var names: FolderNames
+
+    init(below root: Int32 = AT_FDCWD) { names = FolderNames(below: root) }
 
     func areWithout(_ path: String) -> Bool { names.areWithout(path) }
 
@@ -92,5 +94,26 @@ private final class Asked {
         defer { try? remove(place) }
         let names = Asked()
         for _ in 0..<20 { #expect(!names.areWithout(place + "/absent")) }
+    }
+
+    /// A sandbox's root, as its launcher sees it.
+    @Test func pathsCanStandOnAnotherRoot() throws {
+        let place = try folder(["notes"])
+        defer { try? remove(place) }
+        let root = try FileDescriptor.open("/dev/shm", O_PATH | O_DIRECTORY)
+        let inside = String(place.dropFirst("/dev/shm".count))
+        let names = Asked(below: root.number)
+        names.askOften(in: inside)
+        #expect(names.areWithout(inside + "/.env"))
+        #expect(!names.areWithout(inside + "/notes"))
+        // On the real root there is no such folder.
+        let real = Asked()
+        real.askOften(in: inside)
+        #expect(real.areWithout(inside + "/notes"))
+    }
+
+    @Test func theRootIsThere() {
+        let names = Asked()
+        for _ in 0..<20 { #expect(!names.areWithout("/")) }
     }
 }

@@ -1,4 +1,5 @@
 import Arbiter
+import HostView
 import LinuxSystem
 public import Plan
 
@@ -31,7 +32,7 @@ public final class KernelArbiter {
     public func register(_ plan: SandboxPlan, cgroup: Int32, image: Int32) throws(Unavailable) -> KernelGuard {
         guard let rules = plan.kernel else { throw Unavailable("the plan is not one for tier bpf") }
         do {
-            return try KernelGuard(self, rules, cgroup: cgroup, image: image, session: plan.session)
+            return try KernelGuard(self, plan, rules, cgroup: cgroup, image: image)
         } catch let error as ArbiterError {
             throw Unavailable("\(error)")
         } catch {
@@ -47,13 +48,16 @@ public final class KernelGuard {
     let sandbox: RegisteredSandbox
     private let rules: KernelRules
     private let flags: SandboxPolicy.Flags
+    /// Whether opens inside are asked about, beside the kernel's programs, of the thread that labels.
+    private let asksAboutOpens: Bool
     private var held: [Int32] = []
     private var isRegistered = true
-    /// Objects that are denied whatever else they are called.
-    private var denied: Set<ObjectIdentity> = []
+    /// Objects that are denied whatever else they are called. Few of a profile's places are there, so they are looked
+    /// through: the first set or dictionary of a kind costs a start more.
+    private var denied: [ObjectIdentity] = []
 
     fileprivate init(
-        _ arbiter: KernelArbiter, _ rules: KernelRules, cgroup: Int32, image: Int32, session: String
+        _ arbiter: KernelArbiter, _ plan: SandboxPlan, _ rules: KernelRules, cgroup: Int32, image: Int32
     ) throws {
         var policy = SandboxPolicy()
         policy.flags = Self.flags(rules)
@@ -64,21 +68,26 @@ public final class KernelGuard {
         policy.addresses = rules.reachesNetwork ? [] : Self.ownAddresses
         policy.objects = [ObjectRule(descriptor: image, rights: .execute, rule: 0)]
         var held: [Int32] = []
-        var deniedObjects: Set<ObjectIdentity> = []
+        var deniedObjects: [ObjectIdentity] = []
+        var folders = FolderNames()
         for place in rules.denied {
             // What is not there needs no denial; its name has one.
+            if folders.areWithout(place.path) { continue }
             guard let file = try? FileDescriptor.openWithoutSymlinks(place.path, O_PATH) else { continue }
             let identity = try file.status().identity
-            held.append(file.release())
-            guard deniedObjects.insert(identity).inserted, let number = held.last else { continue }
+            let number = file.release()
+            held.append(number)
+            if deniedObjects.contains(identity) { continue }
+            deniedObjects.append(identity)
             policy.objects.append(ObjectRule(descriptor: number, rights: [], rule: Self.number(place.rule)))
         }
-        var anchors: [String: Int32] = [:]
+        var anchors = PathIndex()
+        var anchored: [Int32] = []
         for name in rules.names {
-            if let folder = name.folder, anchors[folder] == nil {
+            if let folder = name.folder, anchors.insert(folder).isNew {
                 do throws(Errno) {
                     let file = try FileDescriptor.openWithoutSymlinks(folder, O_PATH | O_DIRECTORY)
-                    anchors[folder] = file.number
+                    anchored.append(file.number)
                     held.append(file.release())
                 } catch {
                     throw error.doing("opening, for the names below it,", folder)
@@ -86,13 +95,15 @@ public final class KernelGuard {
             }
             policy.names.append(
                 NameRule(
-                    parts: name.parts, anchor: name.folder.flatMap { anchors[$0] }, rights: Rights(name.rights),
+                    parts: name.parts, anchor: name.folder.flatMap { anchors.place(of: $0) }.map { anchored[$0] },
+                    rights: Rights(name.rights),
                     rule: Self.number(name.rule)))
         }
         let inode = try Self.status(cgroup).identity.inode
-        sandbox = try arbiter.programs.register(cgroup: inode, session: Self.hash(session), policy: policy)
+        sandbox = try arbiter.programs.register(cgroup: inode, session: Self.hash(plan.session), policy: policy)
         self.arbiter = arbiter
         self.rules = rules
+        asksAboutOpens = plan.asksAboutOpens
         self.held = held
         flags = policy.flags
         denied = deniedObjects
@@ -114,8 +125,12 @@ public final class KernelGuard {
         } catch {
             throw error.doing("looking into the sandbox", "/proc/\(pid)/root")
         }
-        var objects: [ObjectIdentity: ObjectRule] = [:]
+        var identities: [ObjectIdentity] = []
+        var objects: [ObjectRule] = []
+        var folders = FolderNames(below: root.number)
         for place in rules.places {
+            // A folder that is opened to be read would be asked about, and nobody else is there to answer.
+            if !asksAboutOpens, folders.areWithout(place.path) { continue }
             let path = place.path.drop { $0 == "/" }
             let file: FileDescriptor
             do throws(Errno) {
@@ -131,20 +146,21 @@ public final class KernelGuard {
             var rights = Rights(place.rights)
             // A service that somebody outside offers is only reached when a rule names its very socket.
             if status.isSocket, place.rights.contains(.write) { rights.insert(.connect) }
-            if objects[status.identity] != nil {
+            if let place = identities.firstIndex(of: status.identity) {
                 // One object shown at two places, by --bind or as a mask: its mounts tell them apart, and the record
                 // finds the rule by the path.
-                objects[status.identity]?.rights.formUnion(rights)
-                objects[status.identity]?.rule = 0
+                objects[place].rights.formUnion(rights)
+                objects[place].rule = 0
                 continue
             }
             let number = file.release()
             held.append(number)
-            objects[status.identity] = ObjectRule(
-                descriptor: number, rights: rights, rule: place.rule.map(Self.number) ?? 0)
+            identities.append(status.identity)
+            objects.append(
+                ObjectRule(descriptor: number, rights: rights, rule: place.rule.map(Self.number) ?? 0))
         }
         do {
-            try arbiter.programs.label(Array(objects.values), in: sandbox)
+            try arbiter.programs.label(objects, in: sandbox)
         } catch {
             throw Errno(EIO).doing("giving the sandbox's places their rights", "\(error)")
         }
