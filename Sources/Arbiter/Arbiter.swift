@@ -104,13 +104,14 @@ import LinuxSystem
         }
         var links: [Link] = []
         for name in names {
-            let path = "\(pins)/links/\(name)"
+            var descriptor = unsafe cbpf_pinned_below(folder.number, name)
+            if descriptor < 0, errno == EINVAL { descriptor = unsafe cbpf_pinned("\(pins)/links/\(name)") }
             let program = wanted.first { $0.name == name }?.program ?? 0
-            let link = Link(name: name, descriptor: unsafe cbpf_pinned(path), program: program)
+            let link = Link(name: name, descriptor: descriptor, program: program)
             if link.descriptor >= 0 { links.append(link) }
             guard link.descriptor >= 0, link.holds else {
                 for link in links { close(link.descriptor) }
-                throw .foreignPin(path)
+                throw .foreignPin("\(pins)/links/\(name)")
             }
         }
         return links

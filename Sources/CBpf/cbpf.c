@@ -19,6 +19,17 @@ int cbpf_pinned(const char *path) {
     return bpf_obj_get(path);
 }
 
+int cbpf_pinned_below(int folder, const char *name) {
+    // The headers at hand end before the last field and the flag, which came with kernel 6.5.
+    struct {
+        uint64_t name;
+        uint32_t unused, flags;
+        int32_t folder;
+        uint32_t rest;
+    } wanted = {.name = (uintptr_t)name, .flags = 1U << 14, .folder = folder};
+    return (int)syscall(SYS_bpf, BPF_OBJ_GET, &wanted, sizeof(wanted));
+}
+
 int cbpf_map_shape(int map, struct cbpf_map_shape *shape) {
     struct bpf_map_info info = {};
     uint32_t length = sizeof(info);
