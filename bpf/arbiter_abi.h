@@ -28,7 +28,7 @@ typedef struct {
 #endif
 
 // Raised with every change of a layout below.
-#define ARBITER_VERSION 3
+#define ARBITER_VERSION 4
 
 enum {
     ARBITER_SANDBOXES = 4096,
@@ -47,6 +47,9 @@ enum {
     // Places whose rings stay for the next sandbox there: a ring entered or taken out waits for every reader in the
     // kernel, milliseconds each.
     ARBITER_KEPT_RINGS = 16,
+    // Folders with a remembered verdict, and files one was lent to lately.
+    ARBITER_FOLDERS = 16384,
+    ARBITER_LENT_LATELY = 8192,
     ARBITER_LINKS = 96,
     ARBITER_LINK_BYTES = 32,
     // Threat policies in the kernel at a time: what is in force, a canary, and what is being replaced.
@@ -185,6 +188,8 @@ enum arbiter_counter {
     ARBITER_COUNT_THREATS,
     // Code that was started or mapped although its digest could not be had.
     ARBITER_COUNT_UNHASHED,
+    // Allowed on the verdict of the folder it lies in; not among the hits, which are on the object's own.
+    ARBITER_COUNT_FOLDER_HIT,
     ARBITER_COUNTERS,
 };
 
@@ -252,6 +257,21 @@ struct arbiter_object {
     ARBITER_U32 device;
     ARBITER_U32 generation;
     ARBITER_U32 unused;
+};
+
+struct arbiter_folder_key {
+    // The kernel's address of the inode.
+    ARBITER_U64 inode;
+    // One of four, by the cgroup's number.
+    ARBITER_U64 place;
+};
+
+// What a walk from a folder finds: 56 bits say for whom and in which state of the tree, 8 bits what is granted.
+struct arbiter_folder {
+    ARBITER_U64 word;
+    // Seconds of `arbiter_tree.now` until which it counts, by what it is used for.
+    ARBITER_U32 until[ARBITER_LIFETIMES];
+    ARBITER_U32 rule;
 };
 
 // Name rules are a tree read from the last part of a path to the first: (sandbox, node, part) leads to the next node.
@@ -411,11 +431,13 @@ ARBITER_SAME(arbiter_policy, 256);
 ARBITER_SAME(arbiter_label_key, 16);
 ARBITER_SAME(arbiter_label, 24);
 ARBITER_SAME(arbiter_object, 32);
+ARBITER_SAME(arbiter_folder_key, 16);
+ARBITER_SAME(arbiter_folder, 24);
 ARBITER_SAME(arbiter_name_key, 76);
 ARBITER_SAME(arbiter_anchor_key, 16);
 ARBITER_SAME(arbiter_anchor, 32);
 ARBITER_SAME(arbiter_address_key, 24);
 ARBITER_SAME(arbiter_event, 656);
-ARBITER_SAME(arbiter_counters, 112);
+ARBITER_SAME(arbiter_counters, 120);
 
 #endif

@@ -1,5 +1,5 @@
 // Files: what may be opened, made, changed, moved, mapped and received.
-#include "events.h"
+#include "remembered.h"
 
 #define FMODE_READ 1
 #define FMODE_WRITE 2
@@ -10,46 +10,13 @@
 #define TIOCSTI 0x5412
 #define TIOCLINUX 0x541C
 
-// The distance between two kernel objects: a number, where the verifier would not let an address be one. Together with
-// the inode the verdict lies on it says as much as the address itself.
-static __always_inline u64 distance(const void *to, const void *from) {
-    asm volatile("%0 -= %1" : "+r"(to) : "r"(from));
-    return (u64)to;
-}
-
-// A universal hash of everything a verdict depends on, keyed with the machine's secret: 56 bits of it mark a verdict.
-// The folder counts by its place in memory and by its number: neither alone is safe from being used again.
-static __always_inline u64 mark(u64 cgroup, u64 generation, u64 folder, u64 folder_number, u64 name, u64 root) {
-    u64 sum = cgroup * registry.secret[0] + generation * registry.secret[1] + folder * registry.secret[2] +
-              folder_number * registry.secret[3] + name * registry.secret[4] + root * registry.secret[5] +
-              registry.secret[6];
-    return (sum ^ sum >> 29) & ~0xffULL;
-}
-
-// Keeps a verdict. What was found before under the same mark still holds, and is no younger for it.
-static __always_inline void remember(struct verdicts *known, u64 place, u32 slot, u64 word) {
-    struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
-    if (!sandbox)
-        return;
-    u32 now = bpf_ktime_get_ns() / 1000000000;
-    u64 before = known->word[place & 3];
-    tree.now = now;
-    known->slot[place & 3] = slot;
-    if ((before & ~0xffULL) == (word & ~0xffULL) && (int)(known->until[ARBITER_LIFETIME_OPEN][place & 3] - now) > 0) {
-        known->word[place & 3] = before | word;
-        return;
-    }
-    for (int life = 0; life < ARBITER_LIFETIMES; life++)
-        known->until[life][place & 3] = now + sandbox->lifetime[life];
-    known->word[place & 3] = word;
-}
-
 // An open file, judged on the inode that was really opened. Warm: one look into the inode's own storage. A verdict is
-// remembered only for a file with one name, and only when the walk that made it stayed inside one mount.
+// remembered only for a file with one name, and only when the walk that made it stayed inside one mount. A file that
+// has none of its own is asked about in its folder's.
 //
 // On the way of every open of the machine, so what only a walk needs is read after the memory was asked. `ctx`: the
 // hook's arguments, the file first.
-static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wanted, u32 operation, u32 lifetime) {
+static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wanted, u32 operation) {
     u64 cgroup = caller_cgroup_in_rcu();
     if (!cgroup)
         return 0;
@@ -62,19 +29,15 @@ static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wan
     u64 generation = tree.generation, word = 0;
     struct verdicts *known = 0;
     // The second object of an overlay's file is opened under the overlay's name: its verdict is not its own.
-    int keep = !tree.moving && (inode->i_nlink == 1 || S_ISDIR(inode->i_mode)) && dentry->d_inode == inode;
-    if (keep) {
-        // Not the union of both: the verifier reads its first member only.
-        u64 name = (u64)dentry->d_name.hash << 32 | dentry->d_name.len;
-        struct dentry *folder = dentry->d_parent;
-        word = mark(cgroup, generation, distance(folder, inode), folder->d_inode->i_ino, name,
-                    distance(mount->mnt_root, inode));
+    int still = !tree.moving && dentry->d_inode == inode;
+    if (still && (inode->i_nlink == 1 || S_ISDIR(inode->i_mode))) {
+        word = mark(cgroup, generation, inode, dentry, mount, 0);
         known = bpf_inode_storage_get(&verdict_cache, inode, 0, 0);
     }
     if (known) {
         u64 seen = known->word[cgroup & 3];
         if ((seen & ~0xffULL) == word && !(wanted & ~seen) &&
-            (int)(known->until[lifetime][cgroup & 3] - (u32)tree.now) > 0) {
+            (int)(known->until[lifetime_of(operation, wanted)][cgroup & 3] - (u32)tree.now) > 0) {
             struct arbiter_counters *mine = bpf_map_lookup_elem(&counters, &known->slot[cgroup & 3]);
             if (mine)
                 mine->value[ARBITER_COUNT_CACHE_HIT]++;
@@ -90,13 +53,22 @@ static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wan
                           (void *)address + __builtin_preserve_field_info(((struct file *)0)->f_path.dentry, 0));
     bpf_probe_read_kernel(&asked.mount, sizeof(asked.mount),
                           (void *)address + __builtin_preserve_field_info(((struct file *)0)->f_path.mnt, 0));
-    int result = judge(&asked);
-    count(slot, keep ? ARBITER_COUNT_CACHE_MISS : ARBITER_COUNT_UNCACHED);
-    if (keep && asked.armed && !(asked.answer & ANSWER_FLEETING)) {
-        known = bpf_inode_storage_get(&verdict_cache, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-        if (known)
-            remember(known, cgroup & 3, slot, word | (asked.answer & ANSWER_RIGHTS));
+    int lending = still ? lent(ctx, cgroup, generation, &asked) : LENT_NOTHING;
+    if (lending == LENT_UNKNOWN && keep_folder(ctx, cgroup, generation, &asked, folder_answer(&asked))) {
+        lending = lent(ctx, cgroup, generation, &asked);
+        // It is no hit what was walked for.
+        asked.answer |= ANSWER_FRESH;
     }
+    int result = lending == LENT_ALL ? 0 : judge(&asked);
+    if (!result && (asked.answer & (ANSWER_LENT | ANSWER_FRESH)) == ANSWER_LENT) {
+        count(asked.slot, ARBITER_COUNT_FOLDER_HIT);
+    } else {
+        count(asked.slot, word ? ARBITER_COUNT_CACHE_MISS : ARBITER_COUNT_UNCACHED);
+        if (!result && asked.answer & ANSWER_LENT)
+            count(asked.slot, ARBITER_COUNT_ALLOWED);
+    }
+    if (word && asked.armed && !(asked.answer & ANSWER_FLEETING))
+        keep_verdict(ctx, cgroup, generation, word, &asked);
     return result;
 }
 
@@ -109,8 +81,7 @@ int BPF_PROG(file_open, struct file *file) {
                      ? ARBITER_EXECUTE
                      : (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
     // Access mode 3 opens for neither, only for ioctl: as good as reading.
-    u32 lifetime = wanted == ARBITER_EXECUTE ? ARBITER_LIFETIME_EXECUTE : ARBITER_LIFETIME_OPEN;
-    return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN, lifetime);
+    return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN);
 }
 
 // A descriptor that comes in through a socket (SCM_RIGHTS) or pidfd_getfd gives what opening it would have given.
@@ -118,7 +89,7 @@ SEC("lsm/file_receive")
 int BPF_PROG(file_receive, struct file *file) {
     u32 mode = file->f_mode;
     u32 wanted = (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
-    return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_RECEIVE, ARBITER_LIFETIME_OPEN);
+    return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_RECEIVE);
 }
 
 // Code enters a process by mapping too, not only by execve (C055); and by turning data into code (C056).
@@ -136,7 +107,7 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long asked_for, unsigned lon
         struct question asked = {.slot = slot, .operation = ARBITER_OP_MAP, .wanted = ARBITER_EXECUTE};
         return judge_deed(&asked, 1);
     }
-    return judge_file(ctx, file, ARBITER_EXECUTE, ARBITER_OP_MAP, ARBITER_LIFETIME_EXECUTE);
+    return judge_file(ctx, file, ARBITER_EXECUTE, ARBITER_OP_MAP);
 }
 
 SEC("lsm/file_mprotect")
@@ -437,6 +408,20 @@ struct {
     __type(key, u64);
     __type(value, u32);
 } renaming SEC(".maps");
+
+// An inode that goes takes its folder's verdict along: its address, and even its number, are given to another.
+SEC("lsm/inode_free_security")
+int BPF_PROG(folder_gone, struct inode *inode) {
+    if (!S_ISDIR(inode->i_mode))
+        return 0;
+    struct arbiter_folder_key key = {.inode = ARGUMENT(0)};
+#pragma clang loop unroll(disable)
+    for (int place = 0; place < 4; place++) {
+        key.place = place;
+        bpf_map_delete_elem(&folder_cache, &key);
+    }
+    return 0;
+}
 
 SEC("fentry/vfs_rename")
 int BPF_PROG(rename_begins, struct renamedata *data) {

@@ -58,6 +58,13 @@ struct {
     __type(value, struct verdicts);
 } verdict_cache SEC(".maps");
 
+// A folder's verdict, of the same kind: what a walk from the folder finds. Here by the inode's address, for a file's
+// folder is no object that newer kernels let a program keep storage on; taken out when the inode goes (folder_gone).
+MAP(BPF_MAP_TYPE_LRU_HASH, ARBITER_FOLDERS, struct arbiter_folder_key, struct arbiter_folder) folder_cache SEC(".maps");
+
+// Tags of files that a folder's verdict was lent to.
+volatile struct { u32 tag[ARBITER_LENT_LATELY]; } lately SEC(".data.lately");
+
 // SHA-256 of an inode's content, for as long as nothing says that the content may have changed. Never changed in place:
 // taken out and made anew, so that no reader sees half of one.
 struct digest {

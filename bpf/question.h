@@ -25,6 +25,10 @@
 #define ANSWER_UNSURE (1U << 8)
 // No rule spoke: the sandbox's rights on everything else.
 #define ANSWER_DEFAULT (1U << 9)
+// Not found by a walk: the verdict of the object's folder.
+#define ANSWER_LENT (1U << 10)
+// That verdict was made for this very question.
+#define ANSWER_FRESH (1U << 11)
 #define ANSWER_RULE_SHIFT 12
 #define ANSWER(rights, rule) (((rights)&ANSWER_RIGHTS) | (rule) << ANSWER_RULE_SHIFT)
 

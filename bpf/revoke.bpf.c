@@ -1,5 +1,5 @@
 // What was given before rights were taken away: descriptors that are open, code that is mapped.
-#include "events.h"
+#include "remembered.h"
 
 #define MAY_WRITE 2
 #define MAY_READ 4
@@ -9,7 +9,7 @@
 SEC("lsm/file_permission")
 int BPF_PROG(revoking_file_permission, struct file *file, int mask) {
     u32 wanted = (mask & MAY_READ ? ARBITER_READ : 0) | (mask & MAY_WRITE ? ARBITER_WRITE : 0);
-    return wanted ? judge_file(ctx, file, wanted, ARBITER_OP_USE, ARBITER_LIFETIME_USE) : 0;
+    return wanted ? judge_file(ctx, file, wanted, ARBITER_OP_USE) : 0;
 }
 
 // Tells which processes have code mapped that they may no longer execute: (slot, process) for each mapping found, in

@@ -128,6 +128,14 @@ __noinline u32 named(u32 slot, u64 dentry, u32 on_the_way) {
     return at.answer;
 }
 
+// The same for who knows the lengths of last parts (arbiter_sandbox): most names are of none of them.
+static __always_inline u32 name_answer(u64 lengths, u32 slot, u64 address) {
+    struct dentry *dentry = (struct dentry *)address;
+    u32 length = 0;
+    READ(length, dentry->d_name.len);
+    return length < ARBITER_NAME_BYTES && lengths >> (length & 63) & 1 ? named(slot, address, 0) : 0;
+}
+
 // Apart from the walk so that its variables are off the stack when the walk goes deeper.
 __noinline u32 labelled(u32 slot, u64 address) {
     struct inode *inode = (struct inode *)address;
@@ -228,14 +236,9 @@ __noinline int climb(struct walk *walk, u32 own) {
 static long step_up(u32 step, struct walk *walk) {
     u32 own = step ? ANSWER_OWN : 0;
     if (walk->lengths) {
-        struct dentry *dentry = (struct dentry *)walk->at.dentry;
-        u32 length = 0;
-        READ(length, dentry->d_name.len);
-        if (length < ARBITER_NAME_BYTES && walk->lengths >> (length & 63) & 1) {
-            u32 found = named(walk->slot, walk->at.dentry, 0);
-            if (found)
-                return end(walk, found & ~own);
-        }
+        u32 found = name_answer(walk->lengths, walk->slot, walk->at.dentry);
+        if (found)
+            return end(walk, found & ~own);
     }
     return loop_answer(climb(walk, own));
 }
@@ -322,9 +325,11 @@ __noinline int conclude(struct question *asked, u32 refused) {
     } else if (flags & ARBITER_LEARN) {
         verdict = ARBITER_TRACED;
     }
-    count(asked->slot, verdict == ARBITER_ALLOWED  ? ARBITER_COUNT_ALLOWED
-                       : verdict == ARBITER_TRACED ? ARBITER_COUNT_TRACED
-                                                   : ARBITER_COUNT_DENIED);
+    // What is allowed on a folder's verdict is counted by who asked the folder.
+    if (verdict != ARBITER_ALLOWED || !(asked->answer & ANSWER_LENT))
+        count(asked->slot, verdict == ARBITER_ALLOWED  ? ARBITER_COUNT_ALLOWED
+                           : verdict == ARBITER_TRACED ? ARBITER_COUNT_TRACED
+                                                       : ARBITER_COUNT_DENIED);
     if (verdict != ARBITER_ALLOWED || flags & ARBITER_TRACE)
         report(asked, verdict);
     return verdict == ARBITER_DENIED;
@@ -343,7 +348,10 @@ __noinline int judged(struct question *asked) {
     if (sandbox->state == ARBITER_SETUP)
         return 0;
     asked->armed = 1;
-    u32 answer = granted_now(asked), refused = 0;
+    // What the folder lent is what a walk would find.
+    u32 answer = asked->answer, refused = 0;
+    if (!(answer & ANSWER_LENT))
+        answer = granted_now(asked);
     // Looked up again: what is not kept over the walk takes none of its stack.
     slot = asked->slot;
     sandbox = bpf_map_lookup_elem(&sandboxes, &slot);

@@ -5,7 +5,10 @@ public struct Counters: Sendable, Equatable {
     public var allowed: UInt64 = 0
     public var denied: UInt64 = 0
     public var traced: UInt64 = 0
+    /// Allowed on the object's own remembered verdict.
     public var cacheHits: UInt64 = 0
+    /// Allowed on the remembered verdict of the folder the object lies in; not in ``cacheHits``.
+    public var folderHits: UInt64 = 0
     public var cacheMisses: UInt64 = 0
     public var uncached: UInt64 = 0
     public var alertsSent: UInt64 = 0
@@ -23,7 +26,7 @@ public struct Counters: Sendable, Equatable {
     public var lostByProcessor: [(alerts: UInt64, traces: UInt64)] = []
 
     /// All that was allowed: judged anew or remembered.
-    public var allAllowed: UInt64 { allowed + cacheHits }
+    public var allAllowed: UInt64 { allowed + cacheHits + folderHits }
 
     public static func == (left: Counters, right: Counters) -> Bool {
         left.values == right.values
@@ -32,7 +35,7 @@ public struct Counters: Sendable, Equatable {
     private var values: [UInt64] {
         [
             allowed, denied, traced, cacheHits, cacheMisses, uncached, alertsSent, alertsLost, tracesSent, tracesLost,
-            repeats, failedClosed, threats, unhashed,
+            repeats, failedClosed, threats, unhashed, folderHits,
         ]
     }
 }
@@ -64,6 +67,7 @@ extension Arbiter {
             sum.failedClosed += value.11
             sum.threats += value.12
             sum.unhashed += value.13
+            sum.folderHits += value.14
             sum.lostByProcessor.append((value.7, value.9))
         }
         return sum
@@ -81,5 +85,12 @@ extension Arbiter {
         return
             "cgroups \(cgroups) labels \(labels) names \(names) anchors \(anchors) addresses \(addresses) "
             + "sandboxes \(unsafe registry.pointee.sandboxes)"
+    }
+
+    /// Folders with a remembered verdict, for tests.
+    public func rememberedFolders() throws(ArbiterError) -> Int {
+        let map = try Pins.map(
+            pins, "folder_cache", key: MemoryLayout<arbiter_folder_key>.size, value: MemoryLayout<arbiter_folder>.size)
+        return Entry.all(map.number, arbiter_folder_key(), arbiter_folder()).count
     }
 }

@@ -113,8 +113,9 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
         print(
             """
             {"allowed":\(sum.allowed),"denied":\(sum.denied),"traced":\(sum.traced),"hits":\(sum.cacheHits),\
-            "misses":\(sum.cacheMisses),"uncached":\(sum.uncached),"alerts_sent":\(sum.alertsSent),\
-            "alerts_lost":\(sum.alertsLost),"traces_sent":\(sum.tracesSent),"traces_lost":\(sum.tracesLost),\
+            "folder_hits":\(sum.folderHits),"misses":\(sum.cacheMisses),"uncached":\(sum.uncached),\
+            "alerts_sent":\(sum.alertsSent),"alerts_lost":\(sum.alertsLost),\
+            "traces_sent":\(sum.tracesSent),"traces_lost":\(sum.tracesLost),\
             "repeats":\(sum.repeats),"failed_closed":\(sum.failedClosed),"alerts_received":\(received.alerts),\
             "traces_received":\(received.traces),"threats":\(sum.threats),"unhashed":\(sum.unhashed)}
             """)

@@ -13,7 +13,7 @@
 //     --extra-labels N        labels N more files, for costs
 //   arbiter-exercise vectors -- FILE                 asks the kernel's key function
 //   arbiter-exercise start [--rule ...]              nanoseconds a later run spends here: medians of 20
-//   arbiter-exercise load|unload|programs|table|collect [--pins FOLDER] [--without PROGRAM,...]
+//   arbiter-exercise load|unload|programs|table|collect|folders [--pins FOLDER] [--without PROGRAM,...]
 import Arbiter
 import CBpf
 import LinuxSystem
@@ -50,8 +50,10 @@ func main() throws -> Int32 {
     case "collect":
         let arbiter = try options.arbiter()
         print(arbiter.entries)
+    case "folders":
+        print(try options.arbiter().rememberedFolders())
     default:
-        throw Trouble("run, start, vectors, load, unload, programs, table or collect is wanted")
+        throw Trouble("run, start, vectors, load, unload, programs, table, collect or folders is wanted")
     }
     return 0
 }

@@ -112,11 +112,17 @@ def lifetimes():
     opens = "for n in range(%d): os.close(os.open('/w/c/f', os.O_RDONLY))\n"
     warm = counters(opens % 20, "--rule", "rw:/w")
     never = counters(opens % 20, "--rule", "rw:/w", "--lifetime", "0,0,0")
-    check("with a time to live of 0 nothing is remembered", never.get("hits") == 0 and warm.get("hits", 0) >= 19, (warm, never))
+    check("with a time to live of 0 nothing is remembered", never.get("hits") == never.get("folder_hits") == 0 and
+          warm.get("hits", 0) + warm.get("folder_hits", 0) >= 19, (warm, never))
     pause = opens % 5 + "time.sleep(4)\n" + opens % 5
     short, long = (counters(pause, "--rule", "rw:/w", "--lifetime", life) for life in ("2,2,2", "180,300,60"))
     check("a verdict older than its time is judged anew, one that is younger is not",
           short.get("misses", 0) > long.get("misses", 0) > 0, (short, long))
+    # The folder's verdict is made for the first file, and lent to the second when it is old: the third open keeps it.
+    lent = opens.replace("/f'", "/first'") % 1 + "time.sleep(3.5)\n" + opens % 3 + "time.sleep(3.5)\n"
+    before, after = (counters(script, "--rule", "rw:/w", "--lifetime", "6,6,6") for script in (lent, lent + opens % 1))
+    check("a verdict lent by a folder lives no longer than the folder's", after.get("misses") == before.get("misses", -2) + 1,
+          (before, after))
 
 
 def addresses():
@@ -144,8 +150,9 @@ for host, port, _ in {cases!r}:
 
 def main():
     os.makedirs("/w/c", exist_ok=True)
-    with open("/w/c/f", "w") as file:
-        file.write("x")
+    for name in ("f", "first"):
+        with open(f"/w/c/{name}", "w") as file:
+            file.write("x")
     print(subprocess.run([A, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
     for test in (levels, labels, descriptors, made_code, lifetimes, addresses):
         test()

@@ -163,6 +163,26 @@ while not os.path.exists('/w/a/moved'): time.sleep(0.02)"""
     return "NOTICED" if counted[0].startswith("cgroups 1 ") else "MISSED" if counted[0].startswith("cgroups 6 ") else counted[0]
 
 
+def gone_folders():
+    """Folders that are removed leave no verdicts behind, which others at their addresses would meet."""
+    code = """
+for n in range(200):
+    os.mkdir('/w/a/g%d' % n)
+    open('/w/a/g%d/f' % n, 'w').close()
+for n in range(200):
+    os.unlink('/w/a/g%d/f' % n)
+    os.rmdir('/w/a/g%d' % n)"""
+
+    def count():
+        return int(subprocess.run([EXERCISE, "folders", "--missing", ",".join(DETACHED)], capture_output=True,
+                                  text=True).stdout)
+
+    before = count()
+    said = inside(code, ())
+    left = count() - before
+    return said if said != "DONE" else "NOTICED" if left < 50 else "MISSED" if left > 150 else f"{left} are left"
+
+
 def main():
     kernel = os.uname().release
     short = "6.1" if kernel.startswith("6.1.") else "6.12" if kernel.startswith("6.12") else "7"
@@ -175,7 +195,8 @@ def main():
     bad = 0
     tested = set()
     # First, while every other program is at work.
-    for names, outcome in ((("rename_begins", "rename_ends"), moved_folder), (("cgroup_gone",), gone_cgroups)):
+    for names, outcome in ((("rename_begins", "rename_ends"), moved_folder), (("cgroup_gone",), gone_cgroups),
+                           (("folder_gone",), gone_folders)):
         if wanted and not set(names) & set(wanted):
             continue
         tested.update(names)

@@ -191,6 +191,20 @@ def test_layers():
     check("a sandbox that learns is refused what is known to be dangerous", found == [0])
 
 
+def test_folder():
+    """What its folder lends a file is still asked about: a known path in a folder whose other files are open to all."""
+    v = a_path()
+    folder = os.path.dirname(v.value)
+    near = [f"{folder}/near{n}" for n in range(3)]
+    for path in near:
+        shutil.copy("/etc/hostname", path)
+    found, events = refused([("read", path) for path in (near[0], near[1], v.value, near[2], v.value)],
+                            policy(f"identity 9001\nhotfix {v.secret}\nkey hotfix {PATH} {v.key}\n"),
+                            "--rule", f"r:{folder}")
+    check("a known path in a folder with a verdict", found == [2, 4] and {e["key"] for e in events if e["layer"] == 2} == {v.key},
+          (found, events))
+
+
 def test_numbers():
     accesses, lines, expected = [], [], []
     for v in vectors():
@@ -394,7 +408,7 @@ def main():
     os.makedirs("/w", exist_ok=True)
     os.makedirs("/t", exist_ok=True)
     print(subprocess.run([A, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
-    tests = {"vectors": test_vectors, "paths": test_paths, "layers": test_layers, "numbers": test_numbers,
+    tests = {"vectors": test_vectors, "paths": test_paths, "layers": test_layers, "folder": test_folder, "numbers": test_numbers,
              "digests": test_digests, "swap": test_swap}
     for name in sys.argv[1:] or tests:
         tests[name]()
