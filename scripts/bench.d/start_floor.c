@@ -2,9 +2,9 @@
  *
  *     start_floor WORKSPACE COMMAND ARG...
  *
- * Every namespace, a private root of the system's folders and the workspace, /proc, a small /dev, /tmp, loopback, Landlock,
- * and the system-call filter of descriptor 9. No profile, no masks, no limits, no supervisor, no record: not a sandbox
- * to use, but what is left over a bare start when a launcher itself costs nothing. */
+ * Every namespace, a private root of the system's folders and the workspace, /proc, a small /dev, /tmp, loopback,
+ * Landlock, and the system-call filter of descriptor 9. No profile, no masks, no limits, no supervisor, no record: not
+ * a sandbox to use, but what is left over a bare start when a launcher itself costs nothing. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -132,7 +132,9 @@ static void confine(const char *workspace) {
         uint64_t rights;
     } const allowed[] = {
         {"/", LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR},
-        {"/dev", all}, {"/tmp", all}, {workspace, all},
+        {"/dev", all},
+        {"/tmp", all},
+        {workspace, all},
     };
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
         struct landlock_path_beneath_attr rule = {
@@ -158,7 +160,8 @@ int main(int count, char **arguments) {
     snprintf(users, sizeof users, "%u %u 1", getuid(), getuid());
     snprintf(groups, sizeof groups, "%u %u 1", getgid(), getgid());
     struct clone_args how = {
-        .flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
+        .flags =
+            CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP,
         .exit_signal = SIGCHLD,
     };
     long child = need(syscall(SYS_clone3, &how, sizeof how), "clone3");
