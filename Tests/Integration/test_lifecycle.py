@@ -322,8 +322,12 @@ def test_a_leftover_would_be_seen(stage: Path) -> None:
     folder.mkdir()
     mount("tmpfs", folder, "tmpfs")
     try:
-        found = "\n".join(look.now())
-        assert "sleep" in found and str(folder) in found
+        # The orphan has a name once it has executed what it is.
+        def both() -> bool:
+            found = "\n".join(look.now())
+            return "sleep" in found and str(folder) in found
+
+        wait_for(both, "the orphan and the mount among what is left")
     finally:
         unmount(folder)
         look.remove()
