@@ -54,6 +54,7 @@ enum {
     ARBITER_LINK_BYTES = 32,
     // Threat policies in the kernel at a time: what is in force, a canary, and what is being replaced.
     ARBITER_POLICIES = 8,
+    ARBITER_POLICY_NUMBER = 0xff,
     ARBITER_BASE_BYTES = 1 << 21,
     ARBITER_HOTFIX_BYTES = 1 << 19,
 };
@@ -213,7 +214,8 @@ struct arbiter_sandbox {
     // Rights on what has no place in the tree: pipes, memfds.
     ARBITER_U32 anonymous_rights;
     ARBITER_U32 level;
-    // The threat policy's number and one; 0: none.
+    // Under which threat policy: its number and one in ARBITER_POLICY_NUMBER, 0 for none. Above that, how often this
+    // was changed: who finds the same word before and after has seen one policy, whole.
     ARBITER_U32 policy;
     // Seconds; 0: nothing is remembered.
     ARBITER_U32 lifetime[ARBITER_LIFETIMES];

@@ -65,17 +65,18 @@ static __always_inline u64 wall_seconds(void) {
 
 // Asks the policy about a digest.
 static __noinline int digest_threatens(struct question *asked, u32 policy, const struct digest *digest) {
-    if (!asked || !digest || !policy)
-        return 0;
-    struct subject subject = {.kind = POLICY_DIGEST, .operation = POLICY_EXECUTE, .words = 4, .policy = policy - 1};
+    if (!asked || !digest)
+        return 1;
+    struct subject subject = {
+        .kind = POLICY_DIGEST, .operation = POLICY_EXECUTE, .words = 4, .policy = policy_place(policy)};
     __builtin_memcpy(subject.value, digest->word, sizeof(subject.value));
     ask_key(&subject);
     return note_layer(asked, &subject);
 }
 
 static __always_inline int knows_digests(u32 policy) {
-    u32 number = policy - 1;
-    struct arbiter_policy *all = policy ? bpf_map_lookup_elem(&policies, &number) : 0;
+    u32 number = policy_place(policy);
+    struct arbiter_policy *all = bpf_map_lookup_elem(&policies, &number);
     return all && (all->hotfix.kinds | all->base.kinds) >> POLICY_DIGEST & 1;
 }
 
@@ -92,7 +93,7 @@ static __always_inline int judge_unhashed(struct question *asked, u32 flags) {
 static __always_inline int judge_code(struct file *file, struct question *asked) {
     u32 slot = asked->slot;
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
-    if (!sandbox || sandbox->state != ARBITER_ARMED || !knows_digests(sandbox->policy))
+    if (!sandbox || sandbox->state != ARBITER_ARMED || !UNDER_ONE_POLICY(asked, sandbox, knows_digests(policy)))
         return 0;
     struct inode *inode = file->f_inode;
     if (!inode)
@@ -114,7 +115,8 @@ static __always_inline int judge_code(struct file *file, struct question *asked)
             bpf_inode_storage_get(&digests, inode, &seen, BPF_LOCAL_STORAGE_GET_F_CREATE);
         }
     }
-    return digest_threatens(asked, sandbox->policy, &seen) && judge_deed(asked, 1) ? -EACCES : 0;
+    int refused = UNDER_ONE_POLICY(asked, sandbox, digest_threatens(asked, policy, &seen));
+    return refused && judge_deed(asked, 1) ? -EACCES : 0;
 }
 
 SEC("lsm.s/bprm_check_security")
@@ -159,7 +161,7 @@ int BPF_PROG(protect_digest, struct vm_area_struct *area, unsigned long asked_fo
     READ(file, area->vm_file);
     READ(was, area->vm_flags);
     if (!slot || !sandbox || sandbox->state != ARBITER_ARMED || !file || was & VM_EXEC ||
-        !knows_digests(sandbox->policy))
+        !UNDER_ONE_POLICY(&asked, sandbox, knows_digests(policy)))
         return 0;
     READ(asked.dentry, file->f_path.dentry);
     READ(asked.mount, file->f_path.mnt);

@@ -349,11 +349,11 @@ static __always_inline int judge_ioctl(u32 command) {
         return 0;
     u32 typing = command == TIOCSTI || command == TIOCLINUX;
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
-    u32 policy = sandbox ? sandbox->policy : 0;
-    if (!typing && !policy)
+    if (!typing && !(sandbox && sandbox->policy))
         return 0;
     struct question asked = {.slot = slot, .operation = ARBITER_OP_IOCTL, .detail = command};
-    if (!typing && !number_threatens(&asked, policy, POLICY_IOCTL, command >> 8 & 0xff))
+    if (!typing &&
+        !UNDER_ONE_POLICY(&asked, sandbox, number_threatens(&asked, policy, POLICY_IOCTL, command >> 8 & 0xff)))
         return 0;
     return judge_deed(&asked, 1);
 }

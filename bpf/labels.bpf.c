@@ -29,9 +29,9 @@ SEC("syscall")
 int ask_policy(struct arbiter_question *asked) {
     struct subject subject = {.details = asked->details, .kind = asked->kind, .operation = asked->operation};
     subject.words = asked->words;
-    subject.policy = asked->policy - 1;
+    subject.policy = policy_place(asked->policy);
     // A path or a name is read from the kernel's own objects only.
-    if (subject.kind == POLICY_PATH || subject.kind == POLICY_NAME || asked->policy == 0)
+    if (subject.kind == POLICY_PATH || subject.kind == POLICY_NAME || !(asked->policy & ARBITER_POLICY_NUMBER))
         return -22;
     for (int word = 0; word < 4; word++)
         subject.value[word] = asked->value[word];

@@ -30,8 +30,8 @@ int BPF_PROG(socket_create, int family, int type, int protocol, int kern) {
     struct question asked = {.slot = slot,
                              .operation = ARBITER_OP_SOCKET,
                              .detail = (u64)family << 32 | (u32)(type & SOCK_TYPE_MASK) << 16 | (u16)protocol};
-    if (!refused && sandbox->policy)
-        refused = number_threatens(&asked, sandbox->policy, POLICY_FAMILY, family);
+    if (!refused)
+        refused = UNDER_ONE_POLICY(&asked, sandbox, number_threatens(&asked, policy, POLICY_FAMILY, family));
     return judge_deed(&asked, refused);
 }
 
@@ -71,7 +71,7 @@ static __always_inline int judge_address(struct socket *socket, u32 operation, u
         u16 protocol = 0;
         READ(sk, socket->sk);
         READ(protocol, sk->sk_protocol);
-        refused = address_threatens(&asked, sandbox->policy, protocol);
+        refused = UNDER_ONE_POLICY(&asked, sandbox, address_threatens(&asked, policy, protocol));
     }
     return judge_deed(&asked, refused);
 }

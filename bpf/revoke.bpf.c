@@ -35,8 +35,8 @@ int list_mapped(struct bpf_iter__task_vma *ctx) {
     READ(asked.mount, file->f_path.mnt);
     u32 answer = granted_now(&asked);
     u32 refused = !(answer & (ARBITER_EXECUTE | ANSWER_DEFAULT));
-    if (!refused && sandbox->policy)
-        refused = object_threatens(&asked, sandbox->policy);
+    if (!refused)
+        refused = UNDER_ONE_POLICY(&asked, sandbox, object_threatens(&asked, policy));
     if (refused) {
         u32 found[2] = {slot, task->tgid};
         bpf_seq_write(ctx->meta->seq, found, sizeof(found));

@@ -162,7 +162,8 @@ static __always_inline u32 turns(const struct policy_filter *filter) {
     return filter->hashes < POLICY_MAXIMUM_HASHES ? filter->hashes : POLICY_MAXIMUM_HASHES;
 }
 
-// Which layer answers for the subject. Leaves the key that decided, under that layer's secret.
+// Which layer answers for the subject. Leaves the key that decided, under that layer's secret. A layer whose tables are
+// not there denies: that is seen only of a policy which is being taken out (UNDER_ONE_POLICY).
 __noinline u32 layer_of(struct subject *subject) {
     if (!subject)
         return ARBITER_LAYER_RULES;
@@ -187,12 +188,12 @@ __noinline u32 layer_of(struct subject *subject) {
         in.key = subject->key;
         struct policy_hotfix_bits *bits = bpf_map_lookup_elem(&policy_hotfix, &number);
         bits = bits ? bpf_map_lookup_elem(bits, &first) : 0;
-        if (bits) {
-            in.bits = bits->word;
-            bpf_loop(turns(&policy->hotfix), look_hotfix, &in, 0);
-            if (in.bits)
-                return ARBITER_LAYER_HOTFIX;
-        }
+        if (!bits)
+            return ARBITER_LAYER_HOTFIX;
+        in.bits = bits->word;
+        bpf_loop(turns(&policy->hotfix), look_hotfix, &in, 0);
+        if (in.bits)
+            return ARBITER_LAYER_HOTFIX;
     }
     if (policy->base.kinds & bit) {
         make_key(subject, &policy->base);
@@ -200,11 +201,13 @@ __noinline u32 layer_of(struct subject *subject) {
         struct policy_base_bits *bits = bpf_map_lookup_elem(&policy_base, &number);
         bits = bits ? bpf_map_lookup_elem(bits, &first) : 0;
         if (!bits)
-            return ARBITER_LAYER_RULES;
+            return ARBITER_LAYER_BASE;
         in.bits = bits->word;
         bpf_loop(turns(&policy->base), look_base, &in, 0);
-        void *table = in.bits ? bpf_map_lookup_elem(&policy_exact, &number) : 0;
-        if (table && bpf_map_lookup_elem(table, &in.key))
+        if (!in.bits)
+            return ARBITER_LAYER_RULES;
+        void *table = bpf_map_lookup_elem(&policy_exact, &number);
+        if (!table || bpf_map_lookup_elem(table, &in.key))
             return ARBITER_LAYER_BASE;
     }
     return ARBITER_LAYER_RULES;
@@ -212,9 +215,9 @@ __noinline u32 layer_of(struct subject *subject) {
 
 // Notes in the question what was found. 1: denied.
 static __always_inline int note_layer(struct question *asked, struct subject *subject) {
+    asked->layer = subject->layer;
     if (subject->layer == ARBITER_LAYER_RULES)
         return 0;
-    asked->layer = subject->layer;
     asked->kind = subject->kind;
     if (subject->layer < ARBITER_LAYER_HOTFIX)
         return 0;
@@ -222,6 +225,27 @@ static __always_inline int note_layer(struct question *asked, struct subject *su
     asked->key[1] = subject->key.high;
     return 1;
 }
+
+// The place of a sandbox's policy in the tables. Without one: a place that there is not.
+static __always_inline u32 policy_place(u32 policy) {
+    return (policy & ARBITER_POLICY_NUMBER) - 1;
+}
+
+// What `ask` (of `policy`, the sandbox's word) says, under one policy as a whole. A policy that nobody has any more is
+// taken out at once and its place is filled anew, while a program that read the word before may still be at it: what
+// it found then does not count. Where policies change faster than a question is answered nothing is granted.
+#define UNDER_ONE_POLICY(asked, sandbox, ask)                                                                          \
+    ({                                                                                                                 \
+        u32 settled_ = 0, said_ = 0;                                                                                   \
+        _Pragma("clang loop unroll(disable)") for (int attempt_ = 0; attempt_ < 4 && !settled_; attempt_++) {          \
+            u32 policy = *(volatile u32 *)&(sandbox)->policy;                                                          \
+            said_ = policy & ARBITER_POLICY_NUMBER ? (ask) : 0;                                                        \
+            settled_ = policy == *(volatile u32 *)&(sandbox)->policy;                                                  \
+        }                                                                                                              \
+        if (!settled_)                                                                                                 \
+            count((asked)->slot, ARBITER_COUNT_FAILED_CLOSED);                                                         \
+        said_ || !settled_;                                                                                            \
+    })
 
 // Asks about one key; 1 ends a loop over several: denied.
 static __always_inline long ask_key(struct subject *subject) {
@@ -232,10 +256,10 @@ static __always_inline long ask_key(struct subject *subject) {
 }
 
 // Whether a file of this path, name or number may not be used as asked, for each thing that is asked. `policy` as in
-// the sandbox's entry: its number and one.
+// the sandbox's entry.
 __noinline int object_threatens(struct question *asked, u32 policy) {
-    if (!asked || !policy)
-        return 0;
+    if (!asked)
+        return 1;
     struct subject subject = {.dentry = asked->dentry, .mount = asked->mount, .words = 2};
     // Read where the values come to lie: the stack is short here.
     struct dentry *dentry = (struct dentry *)asked->dentry;
@@ -246,7 +270,7 @@ __noinline int object_threatens(struct question *asked, u32 policy) {
     struct super_block *block = (struct super_block *)subject.value[0];
     READ(subject.device, block->s_dev);
     subject.value[0] = (u64)(subject.device >> 20) << 32 | (subject.device & 0xfffff);
-    subject.policy = policy - 1;
+    subject.policy = policy_place(policy);
     u32 wanted = asked->wanted;
     // What is to be made has a name, but no inode yet.
     u32 last = subject.value[1] ? POLICY_INODE : POLICY_NAME;
@@ -268,9 +292,9 @@ __noinline int object_threatens(struct question *asked, u32 policy) {
 
 // A system interface by its number: an address family, an ioctl's type.
 __noinline int number_threatens(struct question *asked, u32 policy, u32 kind, u32 number) {
-    if (!asked || !policy)
-        return 0;
-    struct subject subject = {.kind = kind, .operation = POLICY_CALL_MADE, .words = 1, .policy = policy - 1};
+    if (!asked)
+        return 1;
+    struct subject subject = {.kind = kind, .operation = POLICY_CALL_MADE, .words = 1, .policy = policy_place(policy)};
     subject.value[0] = number;
     ask_key(&subject);
     return note_layer(asked, &subject);
@@ -299,9 +323,9 @@ static long ask_shape(u32 index, struct subject *subject) {
 
 // An address, under every shape of range that a filter which denies holds.
 __noinline int address_threatens(struct question *asked, u32 policy, u32 protocol) {
-    if (!asked || !policy)
-        return 0;
-    struct subject subject = {.kind = POLICY_ADDRESS, .words = 2, .policy = policy - 1, .protocol = protocol};
+    if (!asked)
+        return 1;
+    struct subject subject = {.kind = POLICY_ADDRESS, .words = 2, .policy = policy_place(policy), .protocol = protocol};
     subject.port = asked->port;
     subject.operation = asked->operation == ARBITER_OP_BIND ? POLICY_BIND : POLICY_CONNECT;
     __builtin_memcpy(&subject.value[2], asked->address, sizeof(asked->address));

@@ -373,8 +373,8 @@ __noinline int judged(struct question *asked) {
             answer |= ANSWER_RIGHTS | ANSWER_FLEETING;
     }
     refused = (asked->wanted & ~answer & ANSWER_RIGHTS) != 0;
-    if (!refused && sandbox->policy)
-        refused = object_threatens(asked, sandbox->policy);
+    if (!refused)
+        refused = UNDER_ONE_POLICY(asked, sandbox, object_threatens(asked, policy));
     if (refused)
         answer |= ANSWER_FLEETING;
     else if (sandbox->policy)

@@ -94,8 +94,8 @@ extension Arbiter {
     /// that, cgroups without a place, which the kernel takes out as they go.
     func release(slot: UInt32) {
         let place = unsafe sandboxes + Int(slot)
-        let (cgroup, policy, flags) = unsafe (place.pointee.cgroup, place.pointee.policy, place.pointee.flags)
-        if policy != 0 { leave(policy: policy - 1) }
+        let (cgroup, policy, flags) = unsafe (place.pointee.cgroup, place.pointee.policyNumber, place.pointee.flags)
+        if let policy { leave(policy: policy) }
         if flags & ARBITER_REVOKED.rawValue != 0 { forgetRevoked() }
         unsafe cbpf_sandbox_free(place)
         Entry.remove(tables.cgroups.number, cgroup)

@@ -92,12 +92,22 @@ public struct ThreatAnswer: Sendable, Equatable {
     public var high: UInt64
 }
 
+extension arbiter_sandbox {
+    /// Which threat policy the sandbox is under, by its place in the kernel's tables.
+    var policyNumber: UInt32? {
+        let number = policy & UInt32(ARBITER_POLICY_NUMBER)
+        return number == 0 ? nil : number - 1
+    }
+}
+
 extension Arbiter {
     /// Puts a sandbox under the threat policy called `identity`: what is opened, started or connected to from now on is
     /// judged by it, and nothing remembered counts. Sandboxes of the machine share one copy; `fill` is called only
     /// where it is not in the kernel yet, and a policy that nobody uses any more leaves it.
     ///
     /// The change is one write to the sandbox's entry: every access is judged by the old policy or by the new one, whole.
+    /// The old one's memory goes at once where nobody else has it; a program that was still reading it finds the entry
+    /// changed and asks again.
     ///
     /// - Parameter identity: names this very content; not 0.
     public func use(
@@ -106,21 +116,21 @@ extension Arbiter {
     ) throws(ArbiterError) {
         let lock = try Pins(root: root, without: without)
         let number = try place(of: identity, filling: fill)
-        let before = unsafe sandboxes[Int(sandbox.slot)].policy
+        let before = unsafe sandboxes[Int(sandbox.slot)].policyNumber
         try change(users: 1, of: number)
         unsafe cbpf_sandbox_policy(sandboxes + Int(sandbox.slot), number + 1)
         voidVerdicts()
-        if before != 0 { leave(policy: before - 1) }
+        if let before { leave(policy: before) }
         _ = lock.root
     }
 
     /// Takes the threat policy away from a sandbox: its rules alone decide.
     public func dropPolicy(of sandbox: borrowing RegisteredSandbox) throws(ArbiterError) {
         let lock = try Pins(root: root, without: without)
-        let before = unsafe sandboxes[Int(sandbox.slot)].policy
+        let before = unsafe sandboxes[Int(sandbox.slot)].policyNumber
         unsafe cbpf_sandbox_policy(sandboxes + Int(sandbox.slot), 0)
         voidVerdicts()
-        if before != 0 { leave(policy: before - 1) }
+        if let before { leave(policy: before) }
         _ = lock.root
     }
 

@@ -383,7 +383,8 @@ uint32_t cbpf_sandbox_add_flags(struct arbiter_sandbox *sandbox, uint32_t flags)
 }
 
 void cbpf_sandbox_policy(struct arbiter_sandbox *sandbox, uint32_t policy) {
-    __atomic_store_n(&sandbox->policy, policy, __ATOMIC_SEQ_CST);
+    uint32_t changes = (sandbox->policy | ARBITER_POLICY_NUMBER) + 1;
+    __atomic_store_n(&sandbox->policy, changes | (policy & ARBITER_POLICY_NUMBER), __ATOMIC_SEQ_CST);
 }
 
 const char *cbpf_registry_link(const struct arbiter_registry *registry, uint32_t index) {

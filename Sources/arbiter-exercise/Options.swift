@@ -54,6 +54,8 @@ struct Options {
     var without = ""
     var missing: Set<String> = []
     var threat: String?
+    /// Policies that take turns for as long as the command runs, as fast as the kernel takes them.
+    var turns: [String] = []
     var changes: [Change] = []
     var rules: [(Rights, String)] = []
     var names: [(Rights, String)] = []
@@ -128,6 +130,7 @@ struct Options {
             case "--events": events = value
             case "--without": without = value
             case "--threat": threat = value
+            case "--turn": turns.append(value)
             case "--lifetime": policy.lifetimes = try Options.lifetimes(value)
             case "--missing": missing = Set(value.split(separator: ",").map(String.init))
             case "--after": changes.append(try Change(value))

@@ -55,6 +55,8 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
     defer { others.leave(arbiter) }
     let sandbox = try arbiter.register(cgroup: number, session: UInt64(getpid()), policy: options.policy)
     if let threat = options.threat { try Threat(reading: threat).put(in: arbiter, for: sandbox) }
+    let turns = try options.turns.map { try Threat(reading: $0) }
+    var taken = 0
     var output: FileDescriptor?
     if let path = options.events {
         output = try FileDescriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
@@ -80,8 +82,12 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
             pollfd(fd: sandbox.alerts.descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: sandbox.traces.descriptor, events: Int16(POLLIN), revents: 0),
         ]
-        _ = unsafe poll(&polled, 2, 20)
+        _ = unsafe poll(&polled, 2, turns.isEmpty ? 20 : 0)
         drain()
+        if !turns.isEmpty {
+            try turns[taken % turns.count].put(in: arbiter, for: sandbox)
+            taken += 1
+        }
         options.changes.removeAll { change in
             guard unsafe access(change.file, F_OK) == 0 else { return false }
             do { try change.make(arbiter, sandbox) } catch {
@@ -108,6 +114,7 @@ func run(_ given: Options, _ command: [String]) throws -> Int32 {
         usleep(10_000)
     }
     drain()
+    if !turns.isEmpty { try? FileDescriptor(owning: 2).writeAll("\(taken) policies took turns\n".utf8) }
     if options.counters {
         let sum = arbiter.counters(of: sandbox)
         print(

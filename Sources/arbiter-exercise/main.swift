@@ -8,6 +8,7 @@
 //     --flag learn|trace|ptrace|userns|mounts|nameless|wx|internet|uring   --families 1,2,10,16
 //     --otherwise RIGHTS  --nameless RIGHTS  --events FILE  --counters  --without PROGRAM,...  --pins FOLDER
 //     --threat FILE           a threat policy (Threat.swift says in which form)   --lifetime OPEN,EXECUTE,USE seconds
+//     --turn FILE ...         threat policies that take turns while the command runs; tells on stderr how many took one
 //     --after FILE:LEVEL:FLAGS|RIGHTS:PATH|threat:POLICY|revoke:|mapped:OUTPUT     done when FILE appears, which goes then
 //     --extra-sandboxes N     registers N more sandboxes beside it, for costs
 //     --extra-labels N        labels N more files, for costs

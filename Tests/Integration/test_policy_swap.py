@@ -110,3 +110,5 @@ def test_nothing_is_wrong_while_policies_are_swapped(root: Sandbox, policy: Poli
     wrong, opened, refused = map(int, out.split())
     assert wrong == 0, err.decode()[-2000:]
     assert refused == opened > 100
+    # Whoever denied is told by name, also what was told after the next was in force.
+    assert "by chance" not in err.decode() and "known bad, CVE-2026-1" in err.decode()

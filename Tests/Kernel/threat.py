@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ VECTORS = "/payload/policy_keys.tsv"
 BASE = ["--rule", "rx:/usr", "--rule", "r:/etc", "--rule", "rw:/dev", "--rule", "rx:/payload", "--rule", "rw:/proc",
         "--rule", "rwx:/w", "--rule", "rwx:/t", "--otherwise", "rwx", "--flag", "internet"]
 DIGEST, PATH, NAME, INODE, ADDRESS, CALL, FAMILY, IOCTL = range(1, 9)
-EXECUTE, READ, WRITE = 1, 2, 3
+EXECUTE, READ, WRITE, CALLED = 1, 2, 3, 6
 SECRET = "000102030405060708090a0b0c0d0e0f"
 bad = 0
 
@@ -257,12 +258,23 @@ def siphash_key(message):
     return out.raw.hex()
 
 
+def key(kind, operation, *words):
+    return siphash_key(struct.pack(f"<{len(words) + 1}Q", operation << 8 | kind, *words))
+
+
+def words_of(*parts):
+    """A name's words, or a path's from its last part up: of each part its length, then its bytes."""
+    for part in map(str.encode, parts):
+        yield len(part)
+        yield from struct.unpack(f"<{-(-len(part) // 8)}Q", part.ljust(-(-len(part) // 8) * 8, b"\0"))
+
+
 def digest_policy(identity, *files):
     lines = [f"identity {identity}", f"hotfix {SECRET}"]
     for file in files:
         with open(file, "rb") as opened:
             digest = hashlib.sha256(opened.read()).digest()
-        lines.append(f"key hotfix {DIGEST} {siphash_key(bytes([DIGEST, EXECUTE, 0, 0, 0, 0, 0, 0]) + digest)}")
+        lines.append(f"key hotfix {DIGEST} {key(DIGEST, EXECUTE, *struct.unpack('<4Q', digest))}")
     return policy("\n".join(lines) + "\n")
 
 
@@ -404,12 +416,79 @@ print(said)"""
           said == str([1] + [0, 1] * 5 + [0, "read", 0, 13]), said + error[-300:])
 
 
+def test_turns():
+    """Policies take turns as fast as the kernel takes them, each put in where one before it was just taken out. What all of
+    them deny is never let through, by path, content, family, ioctl or address; what none denies is never refused."""
+    os.makedirs("/w/d", exist_ok=True)
+    shutil.copy("/usr/bin/true", "/w/d/known")
+    with open("/w/d/known", "ab") as file:
+        file.write(b"known in each turn")
+    with open("/w/d/known", "rb") as file:
+        digest = hashlib.sha256(file.read()).digest()
+    # A path takes the longer to ask about the longer it is, and so more turns come in the middle of it.
+    path, near = ("/w/" + f"{'long' * 15}/" * 50 + name for name in ("known", "near"))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    for name in (path, near):
+        shutil.copy("/usr/bin/true", name)
+    there = os.stat("/w/d/known")
+    held = [(PATH, key(PATH, READ, *words_of(*reversed(path.split("/")[1:])))),
+            (NAME, key(NAME, READ, *words_of("by-name"))),
+            (INODE, key(INODE, READ, os.major(there.st_dev) << 32 | os.minor(there.st_dev), there.st_ino)),
+            (DIGEST, key(DIGEST, EXECUTE, *struct.unpack("<4Q", digest))), (FAMILY, key(FAMILY, CALLED, 17)),
+            (IOCTL, key(IOCTL, CALLED, 137)), (ADDRESS, key_of(ADDRESS, 4, "192.0.2.200/24 port 0 protocol 0").key)]
+    shutil.copy("/usr/bin/true", "/w/d/by-name")
+    turns = []
+    for number, layer in enumerate(["hotfix", "base"] * 3):
+        lines = [f"identity {8100 + number}", f"{layer} {SECRET}", f"shape {layer} 120 0"]
+        lines += [f"key {layer} {kind} {value}" for kind, value in held]
+        turns += ["--turn", policy("\n".join(lines) + "\n", f"/tmp/turn-{number}")]
+    script = f"""
+import fcntl, os, socket, time
+null = os.open('/dev/null', os.O_RDONLY)
+def start(path):
+    pid = os.fork()
+    if not pid:
+        try: os.execv(path, ['x'])
+        except OSError as e: os._exit(e.errno)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code: raise OSError(code, path)
+def connect(host):
+    with socket.socket() as s:
+        s.setblocking(False)
+        try: s.connect((host, 80))
+        except BlockingIOError: pass
+def opens(path): return lambda: os.close(os.open(path, os.O_RDONLY))
+denied = [lambda: start('/w/d/known'), opens({path!r}), opens('/w/d/by-name'), opens('/w/d/known'),
+          lambda: socket.socket(17, 2).close(), lambda: fcntl.ioctl(null, 137 << 8 | 0xee, b'x' * 64),
+          lambda: connect('192.0.2.7')]
+allowed = [lambda: start('/usr/bin/true'), opens({near!r}), lambda: connect('192.0.3.7')]
+def is_refused(do):
+    try: do()
+    except OSError as e: return e.errno in (1, 13)
+    return False
+wrong, asked, end = [0] * (len(denied) + len(allowed)), 0, time.monotonic() + 20
+# What takes a program to be started is asked seldom, the long path most.
+order = [index for index in range(len(wrong)) if index not in (0, len(denied))] + [1] * 20
+while time.monotonic() < end:
+    for index in order * 20 + [0, len(denied)]:
+        asked += 1
+        wrong[index] += is_refused((denied + allowed)[index]) != (index < len(denied))
+print(wrong, asked)"""
+    said, _, error = inside(script, "--families", "1,2,10,16,17,40", "--counters", *turns, threat="/tmp/turn-0")
+    told, _, counters = said.partition("\n")
+    wrong, _, asked = told.rpartition(" ")
+    taken = int(error.split()[0]) if error.split() and error.split()[0].isdigit() else 0
+    check(f"policies that take turns: {asked} asked, {taken} turns, none wrong",
+          wrong == str([0] * 10) and int(asked) > 500 and taken > 20, said + error[-300:])
+    check("and none was left without an answer", '"failed_closed":0' in counters, counters)
+
+
 def main():
     os.makedirs("/w", exist_ok=True)
     os.makedirs("/t", exist_ok=True)
     print(subprocess.run([A, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
     tests = {"vectors": test_vectors, "paths": test_paths, "layers": test_layers, "folder": test_folder, "numbers": test_numbers,
-             "digests": test_digests, "swap": test_swap}
+             "digests": test_digests, "swap": test_swap, "turns": test_turns}
     for name in sys.argv[1:] or tests:
         tests[name]()
     print(f"{bad} failed")

@@ -128,6 +128,7 @@ void cbpf_sandbox_level(struct arbiter_sandbox *sandbox, uint32_t level);
 void cbpf_sandbox_flags(struct arbiter_sandbox *sandbox, uint32_t flags, uint32_t kept);
 // Adds flags; gives those there were.
 uint32_t cbpf_sandbox_add_flags(struct arbiter_sandbox *sandbox, uint32_t flags);
+// Gives a sandbox another threat policy: its number and one, or 0. For who holds the lock.
 void cbpf_sandbox_policy(struct arbiter_sandbox *sandbox, uint32_t policy);
 
 // The name of a program that has to be attached, NULL after the last; and the kernel's number for it.

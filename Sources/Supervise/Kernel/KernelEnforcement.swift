@@ -49,6 +49,8 @@ final class KernelEnforcement {
             kernel = try KernelPolicy(sandbox, whitelist: whitelist, revokes: revokes, loop: loop, sink: sink)
             events.policy = kernel
         }
+        // What the policy before the last denied is told by its name, too: no more than these fit into the ring.
+        drainAlerts()
         do {
             try kernel.use(policy)
             if isRunning { try kernel.revoke() }

@@ -9,6 +9,8 @@ final class KernelPolicy {
     /// Where an exception is written, for the advice with a denial.
     private let whitelist: String
     private(set) var policy = ThreatPolicy()
+    /// What was in force before: what it denied may be told after it is replaced.
+    private var replaced = ThreatPolicy()
     private let expiry: Timer
     private let sink: Violations
 
@@ -55,6 +57,7 @@ final class KernelPolicy {
                 }
             }
         }
+        replaced = policy
         policy = new
         // The kernel knows no dates: what is excused until then is taken back then.
         if let next = new.whitelist.nextExpiry(after: now) {
@@ -97,19 +100,21 @@ final class KernelPolicy {
 
     /// What a denial of the policy is called in the record; nil: the rules denied.
     func explain(_ event: borrowing ArbiterEvent) -> (layer: Violation.Layer, rule: RuleReference, remedy: String)? {
-        let bundle: Bundle?
         let layer: PolicyLayer
         switch event.layer {
-        case 2: (bundle, layer) = (policy.hotfix, .hotfix)
-        case 3: (bundle, layer) = (policy.base, .base)
+        case 2: layer = .hotfix
+        case 3: layer = .base
         default: return nil
         }
         let hash = KeyHash(low: event.key.low, high: event.key.high)
-        let place = bundle?.place(of: hash)
-        let judge = PolicyJudge(policy: policy, whitelist: whitelist)
+        func bundle(_ policy: ThreatPolicy) -> Bundle? { layer == .hotfix ? policy.hotfix : policy.base }
+        // A hash under the one's secret is none of the other's keys.
+        let holder = [policy, replaced].first { bundle($0)?.place(of: hash) != nil } ?? policy
+        let place = bundle(holder)?.place(of: hash)
+        let judge = PolicyJudge(policy: holder, whitelist: whitelist)
         let denial = PolicyJudge.Denial(
             answer: PolicyAnswer(layer: layer, hash: hash, place: place),
-            key: place.flatMap { bundle?.threat(at: $0)?.key })
+            key: place.flatMap { bundle(holder)?.threat(at: $0)?.key })
         return (judge.layer(denial), judge.rule(denial), judge.remedy(denial))
     }
 }
