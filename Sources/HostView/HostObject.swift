@@ -85,6 +85,21 @@ public enum Paths {
         return true
     }
 
+    /// Whether `path` is a name in `folder`, whose path does not end with a slash.
+    static func isDirectlyBelow(_ path: String, _ folder: String) -> Bool {
+        let path = path.utf8.span
+        let folder = folder.utf8.span
+        guard path.count > folder.count, path[folder.count] == UInt8(ascii: "/") else { return false }
+        for index in folder.count + 1..<path.count where path[index] == UInt8(ascii: "/") { return false }
+        // From the end, where paths differ.
+        var index = folder.count
+        while index > 0 {
+            index -= 1
+            if path[index] != folder[index] { return false }
+        }
+        return true
+    }
+
     public static func parent(_ path: String) -> String {
         guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.utf8.startIndex else { return "/" }
         return String(path[..<slash])

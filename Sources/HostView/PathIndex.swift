@@ -36,9 +36,10 @@ public struct PathIndex: Equatable, Sendable {
 
     /// The slot `path` has, or the free one it would get.
     private func slot(for path: String) -> Int {
-        var hash: UInt32 = 0x811C_9DC5
         let bytes = path.utf8.span
-        for index in 0..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 0x0100_0193 }
+        var hash: UInt32 = 0x811C_9DC5 ^ UInt32(truncatingIfNeeded: bytes.count)
+        // Paths begin alike, and differ at their ends.
+        for index in max(bytes.count - 20, 0)..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 0x0100_0193 }
         var slot = Int(hash) & (slots.count - 1)
         while slots[slot] >= 0, !Self.areSame(paths[Int(slots[slot])], path) { slot = (slot + 1) & (slots.count - 1) }
         return slot

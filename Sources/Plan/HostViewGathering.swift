@@ -9,8 +9,8 @@ extension HostView {
         profile: Profile, request: LaunchRequest, home: String, tier: Tier
     ) throws(Errno) -> HostView {
         var view = HostView()
-        var folders = FolderNames()
-        func look(_ path: String) { view.look(path, &folders) }
+        let folders = HostFolders()
+        func look(_ path: String) { view.look(path, folders) }
         look(request.workspace)
         look(home)
         for bind in request.binds {
@@ -24,7 +24,7 @@ extension HostView {
                 look(path)
                 if rule.access == .write, view[path] == .absent { look(Paths.parent(path)) }
                 if rule.access == .deny || rule.access == .protect {
-                    view.lookAbove(path, within: request.workspace, &folders)
+                    view.lookAbove(path, within: request.workspace, folders)
                 }
                 if rule.access == .deny, tier.tellsRefusals, case .present(let object) = view[path],
                     object.status.isFolder
@@ -47,16 +47,15 @@ extension HostView {
     }
 
     /// The folders between the workspace and `path`: they may have to be held in place.
-    private mutating func lookAbove(_ path: String, within workspace: String, _ folders: inout FolderNames) {
+    private mutating func lookAbove(_ path: String, within workspace: String, _ folders: HostFolders) {
         var folder = Paths.parent(path)
         while Paths.isAtOrBelow(folder, workspace), folder != "/" {
-            look(folder, &folders)
+            look(folder, folders)
             folder = Paths.parent(folder)
         }
     }
 
-    private mutating func look(_ path: String, _ folders: inout FolderNames) {
-        if holds(path) { return }
-        self[path] = folders.areWithout(path) ? .absent : HostProbe.look(at: path)
+    private mutating func look(_ path: String, _ folders: HostFolders) {
+        if !holds(path) { self[path] = folders.look(at: path) }
     }
 }
