@@ -19,7 +19,11 @@ public final class HostFolders {
     private static let symlinks = 40
 
     private var index = PathIndex()
-    private var folders: [Folder] = []
+    // By place in the index, what a folder is in two parts: lists of these types are made at each start anyway, and one of
+    // another type would cost the runtime as much as twenty questions cost the kernel.
+    private var descriptors: [Int32] = []
+    private var seen: [HostObject] = []
+    private static let closed: Int32 = -2
     private var opened = 0
     /// The folder that was asked for last: names of one folder come one after another.
     private var latest: (path: String, folder: Folder)?
@@ -27,7 +31,33 @@ public final class HostFolders {
     public init() {}
 
     deinit {
-        for case .open(let number) in folders { close(number) }
+        for number in descriptors where number >= 0 { close(number) }
+    }
+
+    private func known(_ place: Int) -> Folder {
+        if descriptors[place] >= 0 { return .open(descriptors[place]) }
+        if descriptors[place] == Self.closed { return .other }
+        if case .present(let object) = seen[place] { return .behind(object) }
+        return .absent
+    }
+
+    private func keep(_ folder: Folder, at path: String) {
+        let (number, object): (Int32, HostObject) =
+            switch folder {
+            case .open(let number): (number, .absent)
+            case .behind(let object): (-1, .present(object))
+            case .absent: (-1, .absent)
+            case .other: (Self.closed, .absent)
+            }
+        // Symlinks that lead back to it may have been here in between.
+        let (place, isNew) = index.insert(path)
+        if isNew {
+            descriptors.append(number)
+            seen.append(object)
+        } else {
+            descriptors[place] = number
+            seen[place] = object
+        }
     }
 
     /// What is at an absolute, normal path.
@@ -66,19 +96,17 @@ public final class HostFolders {
         let parent = Paths.parent(path)
         let found: Folder
         if let place = index.place(of: parent) {
-            found = folders[place]
+            found = known(place)
         } else {
             found = open(parent, followed)
-            // Symlinks that lead back to it have been here in between.
-            let (place, isNew) = index.insert(parent)
-            if isNew { folders.append(found) } else { folders[place] = found }
+            keep(found, at: parent)
         }
         latest = (parent, found)
         return found
     }
 
     private func open(_ path: String, _ followed: Int) -> Folder {
-        if let above = index.place(of: Paths.parent(path)), case .absent = folders[above] { return .absent }
+        if let above = index.place(of: Paths.parent(path)), case .absent = known(above) { return .absent }
         if opened == Self.limit { return .other }
         do throws(Errno) {
             let folder = try FileDescriptor.openWithoutSymlinks(path, O_PATH | O_DIRECTORY)

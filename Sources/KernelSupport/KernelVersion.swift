@@ -10,11 +10,22 @@ public struct KernelVersion: Sendable, Comparable, CustomStringConvertible {
 
     /// Reads `6.1.0-18-amd64`, `6.18.44`, `7.3-rc1`; nil when it does not begin with two numbers.
     public init?(release: String) {
-        let parts = release.split(separator: ".", maxSplits: 2)
-        guard parts.count >= 2, let major = Int(parts[0]),
-            let minor = Int(parts[1].prefix { $0.isASCII && $0.isNumber })
-        else { return nil }
-        self.init(major, minor)
+        var major: Int?
+        var number: Int?
+        for byte in release.utf8 {
+            if byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") {
+                number = (number ?? 0) * 10 + Int(byte - UInt8(ascii: "0"))
+                if number ?? 0 > 1_000_000 { return nil }
+            } else if byte == UInt8(ascii: "."), major == nil {
+                major = number
+                number = nil
+                if major == nil { return nil }
+            } else {
+                break
+            }
+        }
+        guard let major, let number else { return nil }
+        self.init(major, number)
     }
 
     public static func < (left: KernelVersion, right: KernelVersion) -> Bool {

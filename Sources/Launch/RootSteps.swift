@@ -115,7 +115,7 @@ struct RootSteps {
                 idmap: idmaps.first { $0.owner == mount.idmap }?.slot ?? -1, identity: identity,
                 flags: recursive ? mis_flag_recursive.rawValue : 0)
         case .tmpfs(let size, let mode, let owned):
-            var options = [("mode", String(mode, radix: 8))]
+            var options = [("mode", Self.octal(mode))]
             if let size { options.append(("size", String(size))) }
             if owned, privileged {
                 options += [
@@ -129,6 +129,13 @@ struct RootSteps {
                 mis_step_bind, deed: "laying our own over", object: mount.target, at: .slot(.root), path: path,
                 source: .slot(.scratch), sourcePath: Paths.lastName(mount.target), attributes: attributes)
         }
+    }
+
+    /// As the kernel reads modes, without the runtime's general way to write numbers, which takes it longer to set up
+    /// than a mount takes.
+    private static func octal(_ mode: UInt32) -> String {
+        let digits = [9, 6, 3, 0].map { UInt8(ascii: "0") + UInt8(truncatingIfNeeded: mode >> $0 & 7) }
+        return String(decoding: digits, as: UTF8.self)
     }
 
     /// With someone who sees opens (tiers bpf and fanotify) the mask can be opened as far as the kernel's own checks go, so

@@ -7,14 +7,21 @@ public struct Account: Equatable, Sendable {
     public var shell: String
 
     /// Parses one line of passwd(5); nil when it is not one.
-    public init?(line: Substring) {
-        let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+    init?(line: ArraySlice<UInt8>) {
+        var fields: [String] = []
+        var rest = line
+        while true {
+            let field = rest.prefix { $0 != colon }
+            fields.append(String(decoding: field, as: UTF8.self))
+            if field.count == rest.count { break }
+            rest = rest.dropFirst(field.count + 1)
+        }
         guard fields.count >= 7, let user = UInt32(fields[2]), let group = UInt32(fields[3]) else { return nil }
-        name = String(fields[0])
+        name = fields[0]
         self.user = user
         self.group = group
-        home = String(fields[5])
-        shell = String(fields[6])
+        home = fields[5]
+        shell = fields[6]
     }
 
     public static func named(_ name: String) -> Account? {
@@ -36,11 +43,7 @@ public struct Account: Equatable, Sendable {
         while !rest.isEmpty {
             let line = rest.prefix { $0 != UInt8(ascii: "\n") }
             rest = rest.dropFirst(line.count + 1)
-            if let user = user(of: line), matches(line, user),
-                let account = Account(line: Substring(decoding: line, as: UTF8.self))
-            {
-                return account
-            }
+            if let user = user(of: line), matches(line, user), let account = Account(line: line) { return account }
         }
         return nil
     }

@@ -123,9 +123,9 @@ public struct PathText: Sendable, Equatable {
 
     private static func suffix(_ text: String) throws(AmountError) -> PathText {
         var names: [String] = []
-        for part in text.utf8.dropFirst(3).split(separator: slash) {
-            let name = String(Substring(part))
-            if name == "." { continue }
+        var parts = Parts(String(Substring(text.utf8.dropFirst(3))))
+        while let name = parts.next() {
+            if name.isEmpty || name == "." { continue }
             guard name != "..", !holds(name, "$"), !begins(name, "~") else {
                 throw AmountError(
                     found: "\(quoted(name)) in the name pattern \(quoted(text))", remedy: "write names only")
@@ -145,8 +145,8 @@ public struct PathText: Sendable, Equatable {
         var unavailable: String?
         var glob: String?
         var isFirst = true
-        for part in text.utf8.split(separator: slash, omittingEmptySubsequences: false) {
-            let name = String(Substring(part))
+        var parts = Parts(text)
+        while let name = parts.next() {
             defer { isFirst = false }
             if isFirst {
                 if name.isEmpty { continue }
@@ -312,6 +312,21 @@ extension Variables {
     }
 }
 
+/// The parts of a text between its slashes, empty ones included, one after another: a list of them is a type more for
+/// the runtime to make at each start.
+private struct Parts {
+    private var rest: Substring.UTF8View?
+
+    init(_ text: String) { rest = Substring(text).utf8 }
+
+    mutating func next() -> String? {
+        guard let text = rest else { return nil }
+        let end = text.firstIndex(of: slash)
+        rest = end.map { text[text.index(after: $0)...] }
+        return String(Substring(text[..<(end ?? text.endIndex)]))
+    }
+}
+
 /// An absolute path under construction, lexically normal at every moment.
 private struct Components {
     private var names: [String] = []
@@ -330,9 +345,9 @@ private struct Components {
     }
 
     mutating func append(path: String) {
-        for part in path.utf8.split(separator: slash) {
-            let name = String(Substring(part))
-            if name != "." { append(name) }
+        var parts = Parts(path)
+        while let name = parts.next() {
+            if !name.isEmpty, name != "." { append(name) }
         }
     }
 

@@ -31,7 +31,8 @@ import Testing
             ("to-file", "file"), ("to-folder", "a"), ("to-link", "to-folder"), ("absolute", place + "/a/b"),
             ("upwards", "a/b/../file"), ("a/b/up", "../../a"), ("through", "to-folder/b"), ("dots", "./a/./b//c"),
             ("gone", "nothing"), ("gone-below", "file/x"), ("self", "self"), ("ring", "ring-2"), ("ring-2", "ring"),
-            ("within", "within/b"), ("deep", "a/b/c"), ("tricky", "deep/../file"), ("root", "/"), ("proc", "/proc/self"),
+            ("within", "within/b"), ("deep", "a/b/c"), ("tricky", "deep/../file"), ("root", "/"),
+            ("proc", "/proc/self"),
         ] { symlink(target, place + "/" + name) }
         let names = [
             "a", "a/b", "file", "to-file", "to-folder", "to-link", "absolute", "upwards", "through", "dots", "gone",

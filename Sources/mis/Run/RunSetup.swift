@@ -215,9 +215,7 @@ struct RunSetup {
                     access: access, pattern: .path(request.workspace), text: request.workspace,
                     origin: .commandLine(option: "--workspace")))
         }
-        for (option, access, paths) in [
-            ("--ro", PathRule.Access.read, options.ro), ("--rw", .write, options.rw), ("--deny", .deny, options.deny),
-        ] {
+        func add(_ option: String, _ access: PathRule.Access, _ paths: [String]) {
             for path in paths {
                 do throws(AmountError) {
                     let absolute = path.hasPrefix("**/") ? path : absolutePath(path, current)
@@ -228,6 +226,9 @@ struct RunSetup {
                 }
             }
         }
+        add("--ro", .read, options.ro)
+        add("--rw", .write, options.rw)
+        add("--deny", .deny, options.deny)
         for text in options.bind {
             let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             guard parts.count == 2 || parts.count == 3 && (parts[2] == "ro" || parts[2] == "rw"),
