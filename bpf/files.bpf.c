@@ -53,11 +53,21 @@ static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wan
                           (void *)address + __builtin_preserve_field_info(((struct file *)0)->f_path.dentry, 0));
     bpf_probe_read_kernel(&asked.mount, sizeof(asked.mount),
                           (void *)address + __builtin_preserve_field_info(((struct file *)0)->f_path.mnt, 0));
+    // What is kept goes by the file's name and folder: neither may have changed from before they are taken into the
+    // mark until after the verdict, or what was found in one folder would be kept for another.
+    u32 turn = turn_of(asked.dentry);
+    asm volatile("" : : : "memory");
+    if (word)
+        word = mark(cgroup, generation, inode, dentry, mount, 0);
     int lending = still ? lent(ctx, cgroup, generation, &asked) : LENT_NOTHING;
     if (lending == LENT_UNKNOWN && keep_folder(ctx, cgroup, generation, &asked, folder_answer(&asked))) {
         lending = lent(ctx, cgroup, generation, &asked);
         // It is no hit what was walked for.
         asked.answer |= ANSWER_FRESH;
+    }
+    if (asked.answer & ANSWER_LENT && has_turned(asked.dentry, turn)) {
+        asked.answer = 0;
+        lending = LENT_NOTHING;
     }
     int result = lending == LENT_ALL ? 0 : judge(&asked);
     if (!result && (asked.answer & (ANSWER_LENT | ANSWER_FRESH)) == ANSWER_LENT) {
@@ -67,7 +77,7 @@ static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wan
         if (!result && asked.answer & ANSWER_LENT)
             count(asked.slot, ARBITER_COUNT_ALLOWED);
     }
-    if (word && asked.armed && !(asked.answer & ANSWER_FLEETING))
+    if (word && asked.armed && !(asked.answer & ANSWER_FLEETING) && !has_turned(asked.dentry, turn))
         keep_verdict(ctx, cgroup, generation, word, &asked);
     return result;
 }
@@ -429,9 +439,10 @@ int BPF_PROG(rename_begins, struct renamedata *data) {
         return 0;
     u64 task = bpf_get_current_pid_tgid();
     u32 one = 1;
-    // Counted first: a move that cannot be noted keeps the cache off rather than wrong.
-    __sync_fetch_and_add(&tree.begun, 1);
+    // Counted first: a move that cannot be noted keeps the cache off rather than wrong. As under way before as begun: a
+    // walk reads these the other way round, and misses none that it is not told of afterwards.
     __sync_fetch_and_add(&tree.moving, 1);
+    __sync_fetch_and_add(&tree.begun, 1);
     if (bpf_map_update_elem(&renaming, &task, &one, BPF_ANY))
         __sync_fetch_and_add(&tree.generation, 1);
     return 0;

@@ -85,7 +85,16 @@ struct inode {
     u32 i_generation;
 };
 
+typedef struct seqcount {
+    unsigned int sequence;
+} seqcount_t;
+
+typedef struct seqcount_spinlock {
+    seqcount_t seqcount;
+} seqcount_spinlock_t;
+
 struct dentry {
+    seqcount_spinlock_t d_seq;
     struct dentry *d_parent;
     struct qstr d_name;
     struct inode *d_inode;

@@ -66,6 +66,20 @@ static __always_inline u32 slot_of_task(struct task_struct *task) {
 
 // --- the walk -------------------------------------------------------------------------------------------------------
 
+// The kernel counts the changes of a name and the folder it is in: odd while they are changed, and another number
+// afterwards. What was read of both in between belongs together only if the number is even and the same as before.
+static __always_inline u32 turn_of(u64 address) {
+    struct dentry *dentry = (struct dentry *)address;
+    u32 turn = 1;
+    READ(turn, dentry->d_seq.seqcount.sequence);
+    return turn;
+}
+
+static __always_inline int has_turned(u64 address, u32 turn) {
+    asm volatile("" : : : "memory");
+    return turn & 1 || turn != turn_of(address);
+}
+
 // A name on its way down the tree of name rules.
 struct naming {
     u64 dentry;
@@ -75,11 +89,8 @@ struct naming {
     u32 answer;
 };
 
-// One part: 0 ends the search.
-__noinline int name_step(struct naming *at) {
-    if (!at)
-        return 0;
-    // On the stack: 6.1 takes keys of maps from nowhere else.
+// The rule tree's next node for the name of a folder or file. Keys are on the stack: 6.1 takes them from nowhere else.
+static __always_inline struct arbiter_name *name_found(const struct naming *at) {
     struct arbiter_name_key key = {.slot = at->slot, .node = at->node};
     struct dentry *dentry = (struct dentry *)at->dentry;
     u64 word = 0;
@@ -90,7 +101,21 @@ __noinline int name_step(struct naming *at) {
         return 0;
     if (bpf_probe_read_kernel(key.name, length & (ARBITER_NAME_BYTES - 1), (void *)word))
         return 0;
-    struct arbiter_name *found = bpf_map_lookup_elem(&names, &key);
+    return bpf_map_lookup_elem(&names, &key);
+}
+
+// What a rule says whose names end in that folder.
+static __always_inline struct arbiter_anchor *anchor_found(const struct naming *at, const struct dentry *folder) {
+    struct arbiter_anchor_key place = {.slot = at->slot, .node = at->node};
+    READ(place.inode, folder->d_inode);
+    struct arbiter_anchor *anchor = bpf_map_lookup_elem(&anchors, &place);
+    struct inode *inode = (struct inode *)place.inode;
+    READ(place.inode, inode->i_ino);
+    return anchor && anchor->number == place.inode ? anchor : 0;
+}
+
+static __always_inline int name_part(struct naming *at) {
+    struct arbiter_name *found = name_found(at);
     if (!found)
         return 0;
     if (found->flags & ARBITER_NAME_ANYWHERE && !(found->flags & ARBITER_NAME_ON_THE_WAY) == !at->on_the_way) {
@@ -98,16 +123,12 @@ __noinline int name_step(struct naming *at) {
         return 0;
     }
     at->node = found->node;
-    word = 0;
+    struct dentry *dentry = (struct dentry *)at->dentry;
+    u64 word = 0;
     READ(word, dentry->d_parent);
     if (found->flags & ARBITER_NAME_ANCHORED) {
-        struct dentry *folder = (struct dentry *)word;
-        struct arbiter_anchor_key place = {.slot = at->slot, .node = at->node};
-        READ(place.inode, folder->d_inode);
-        struct arbiter_anchor *anchor = bpf_map_lookup_elem(&anchors, &place);
-        struct inode *inode = (struct inode *)place.inode;
-        READ(place.inode, inode->i_ino);
-        if (anchor && anchor->number == place.inode && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !at->on_the_way) {
+        struct arbiter_anchor *anchor = anchor_found(at, (struct dentry *)word);
+        if (anchor && !(anchor->flags & ARBITER_NAME_ON_THE_WAY) == !at->on_the_way) {
             at->answer = ANSWER(anchor->rights, anchor->rule) | ANSWER_NAMED | ANSWER_OWN | ANSWER_FLEETING;
             return 0;
         }
@@ -116,6 +137,19 @@ __noinline int name_step(struct naming *at) {
         return 0;
     at->dentry = word;
     return 1;
+}
+
+// One part: 0 ends the search.
+__noinline int name_step(struct naming *at) {
+    if (!at)
+        return 0;
+    u64 here = at->dentry;
+    u32 turn = turn_of(here);
+    int more = name_part(at);
+    if (!has_turned(here, turn))
+        return more;
+    at->answer = ANSWER_UNSURE;
+    return 0;
 }
 
 // Answers whether the name of `dentry`, with the names above it, is one a rule speaks of. `on_the_way`: ask instead
@@ -232,15 +266,17 @@ __noinline int climb(struct walk *walk, u32 own) {
     return end(walk, (walk->others & ANSWER_RIGHTS) | walk->flags | ANSWER_DEFAULT);
 }
 
-// One object on the way up: its name, then itself.
+// One object on the way up: its name, then itself. Not a name from before a move and a folder from after it.
 static long step_up(u32 step, struct walk *walk) {
-    u32 own = step ? ANSWER_OWN : 0;
-    if (walk->lengths) {
-        u32 found = name_answer(walk->lengths, walk->slot, walk->at.dentry);
-        if (found)
-            return end(walk, found & ~own);
-    }
-    return loop_answer(climb(walk, own));
+    u32 own = step ? ANSWER_OWN : 0, found = 0;
+    u64 here = walk->at.dentry;
+    u32 turn = turn_of(here);
+    if (walk->lengths)
+        found = name_answer(walk->lengths, walk->slot, here);
+    int ended = found ? end(walk, found & ~own) : climb(walk, own);
+    if (has_turned(here, turn))
+        return end(walk, ANSWER_UNSURE);
+    return loop_answer(ended);
 }
 
 // One step towards the root of a file system, past the root of the mount it is seen through.
@@ -292,14 +328,21 @@ __noinline u32 denied_above(u32 slot, u64 dentry) {
     return walk.ended ? walk.answer : ANSWER_UNSURE;
 }
 
-// `granted` over a tree in which folders move: a walk that saw a folder move is done again; one that never saw the
-// tree hold still grants nothing.
-static __always_inline u32 granted_now(struct question *asked) {
+// `granted` over a tree in which folders move: a walk that saw one move is done again; one that never saw the tree hold
+// still grants nothing. A move that has begun before the walk can still happen during it, and show it one folder from
+// before and another from after: but one such move spoils one walk only, so one walk more than there are moves under
+// way has to say the same.
+__noinline u32 granted_now(struct question *asked) {
+    if (!asked)
+        return ANSWER_UNSURE;
 #pragma clang loop unroll(disable)
     for (int attempt = 0; attempt < 4; attempt++) {
-        u64 generation = tree.generation, begun = tree.begun;
-        u32 answer = granted(asked->slot, asked->dentry, asked->mount);
-        if (generation == tree.generation && begun == tree.begun)
+        u64 generation = tree.generation, begun = tree.begun, moving = tree.moving;
+        u32 answer = granted(asked->slot, asked->dentry, asked->mount), again = answer;
+#pragma clang loop unroll(disable)
+        for (u64 more = 0; more < 3 && more < moving && again == answer; more++)
+            again = granted(asked->slot, asked->dentry, asked->mount);
+        if (again == answer && !(answer & ANSWER_UNSURE) && generation == tree.generation && begun == tree.begun)
             return answer;
     }
     return ANSWER_UNSURE;

@@ -39,8 +39,37 @@ static int exchange(const char *a, const char *b) {
     return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
 }
 
+// A folder ("inner") or a file ("leaf") that is denied by its name at one place and by the folder around it at the
+// other, never allowed. Around the first is an allowed folder, which is asked about first: its verdict must not come to
+// be that of what has just moved, nor must a name from before the move and a folder from after it.
+static int hidden_reader(const char *mode, struct clock *clock) {
+    int inner = !strcmp(mode, "inner"), folder = open("/w/a/race/hidden", O_PATH);
+    char again[32];
+    snprintf(again, sizeof(again), "/proc/self/fd/%d", folder);
+    if (folder < 0)
+        return 3;
+    uint64_t served = 0, refused = 0, wrong = 0;
+    clock->reading = 1;
+    while (!clock->done) {
+        int around = open("/w/a/race/name", O_RDONLY);
+        int file = inner ? openat(folder, "f", O_RDONLY) : open(again, O_RDONLY);
+        int denied = file < 0 && errno == EACCES;
+        served += around >= 0;
+        refused += (uint64_t)denied;
+        wrong += around < 0 || !denied;
+        close(around);
+        close(file);
+        clock->tries++;
+    }
+    printf("%s: served %llu refused %llu, wrong %llu\n", mode, (unsigned long long)served, (unsigned long long)refused,
+           (unsigned long long)wrong);
+    return wrong != 0 || served == 0 || refused == 0;
+}
+
 static int reader(const char *mode) {
     struct clock *clock = share();
+    if (!strcmp(mode, "inner") || !strcmp(mode, "leaf"))
+        return hidden_reader(mode, clock);
     const char *path = "/w/a/race/name";
     int folder = AT_FDCWD;
     if (!strcmp(mode, "folder"))
@@ -48,10 +77,13 @@ static int reader(const char *mode) {
     if (!strcmp(mode, "bind"))
         path = "/w/a/race/mount/f";
     uint64_t served = 0, refused = 0, other = 0, wrong = 0, sure_denied = 0, sure_open = 0;
-    if (!strcmp(mode, "parent")) {
+    int moving = !strcmp(mode, "parent") || !strcmp(mode, "file");
+    char again[32];
+    if (moving) {
         // Held while it is allowed; where it is now decides, not how it was reached.
-        folder = open("/w/a/race/moving", O_PATH | O_DIRECTORY);
-        path = "f";
+        folder = open("/w/a/race/moving", O_PATH);
+        snprintf(again, sizeof(again), "/proc/self/fd/%d", folder);
+        path = !strcmp(mode, "file") ? again : "f";
         if (folder < 0)
             return 3;
     }
@@ -70,10 +102,10 @@ static int reader(const char *mode) {
                 text[0] = 0;
             close(file);
             served++;
-            // The secret's own content never, whatever the moment; in "parent" the same file is secret half the time.
+            // The secret's own content never, whatever the moment; of what moves the same file is secret half the time.
             if (!strncmp(text, "SECRET", 6))
                 wrong++;
-            if (!strcmp(mode, "parent") && still && side)
+            if (moving && still && side)
                 wrong++;
             if (still && !side)
                 sure_open++;
@@ -102,8 +134,11 @@ static void swap_once(const char *mode, int side) {
         need(exchange("/w/a/race/name", "/w/a/race/other"), "exchange");
     } else if (!strcmp(mode, "folder")) {
         need(exchange("/w/a/race/dir", "/w/a/race/dir2"), "exchange");
-    } else if (!strcmp(mode, "parent")) {
+    } else if (!strcmp(mode, "parent") || !strcmp(mode, "file")) {
         need(side ? rename("/w/a/race/moving", "/w/secret/moving") : rename("/w/secret/moving", "/w/a/race/moving"),
+             "rename");
+    } else if (!strcmp(mode, "inner") || !strcmp(mode, "leaf")) {
+        need(side ? rename("/w/a/race/hidden", "/w/secret/plain") : rename("/w/secret/plain", "/w/a/race/hidden"),
              "rename");
     } else if (side) {
         need(mount("/w/secret/m", "/w/a/race/mount", NULL, MS_BIND, NULL), "mount");
