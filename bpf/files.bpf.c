@@ -60,11 +60,16 @@ static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wan
     if (word)
         word = mark(cgroup, generation, inode, dentry, mount, 0);
     int lending = still ? lent(ctx, cgroup, generation, &asked) : LENT_NOTHING;
-    if (lending == LENT_UNKNOWN && keep_folder(ctx, cgroup, generation, &asked, folder_answer(&asked))) {
-        lending = lent(ctx, cgroup, generation, &asked);
-        // It is no hit what was walked for.
-        asked.answer |= ANSWER_FRESH;
+    if (lending == LENT_UNKNOWN) {
+        if (ruleless_folder(&asked) && inherit(ctx, cgroup, generation, &asked)) {
+            lending = lent(ctx, cgroup, generation, &asked);
+        } else if (keep_folder(ctx, cgroup, generation, &asked, folder_answer(&asked))) {
+            lending = lent(ctx, cgroup, generation, &asked);
+            // It is no hit what was walked for.
+            asked.answer |= ANSWER_FRESH;
+        }
     }
+    asked.key[0] = asked.key[1] = 0;
     if (asked.answer & ANSWER_LENT && has_turned(asked.dentry, turn)) {
         asked.answer = 0;
         lending = LENT_NOTHING;

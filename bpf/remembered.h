@@ -89,6 +89,20 @@ __noinline u32 folder_answer(struct question *asked) {
     return answer;
 }
 
+// Whether that folder has no rule of its own: asked what a file is asked that is lent a verdict.
+__noinline int ruleless_folder(struct question *asked) {
+    if (!asked)
+        return 0;
+    u64 object = asked->dentry, inode = 0, above = 0;
+    asked->dentry = asked->key[1];
+    struct dentry *folder = (struct dentry *)asked->dentry;
+    READ(inode, folder->d_inode);
+    READ(above, folder->d_parent);
+    int answer = ruleless(asked, inode, above);
+    asked->dentry = object;
+    return answer;
+}
+
 // How long a remembered verdict is used for this.
 static __always_inline u32 lifetime_of(u32 operation, u32 wanted) {
     return operation == ARBITER_OP_USE ? ARBITER_LIFETIME_USE
@@ -107,8 +121,8 @@ enum lending {
     LENT_UNKNOWN,
 };
 
-// A file's folder. The addresses as numbers come from one that was read and from distances, so that all is of the same
-// folder, wherever the file is moved meanwhile.
+// The folder of a file, or of a folder. The addresses as numbers come from one that was read and from distances, so
+// that all is of the same folder, wherever the file is moved meanwhile.
 struct lender {
     struct dentry *folder;
     struct inode *inode;
@@ -118,28 +132,47 @@ struct lender {
     struct arbiter_folder_key key;
 };
 
-// 0: it has none.
+// `object`: the address of the inode as a number. 0: it has none. Seen through a mount of its own it is in no folder,
+// nor is what has no place in the tree.
+static __always_inline int lender_above(struct lender *to, struct dentry *dentry, struct inode *inode, u64 object,
+                                        struct vfsmount *mount, u64 cgroup, u64 generation) {
+    to->folder = dentry->d_parent;
+    to->inode = to->folder->d_inode;
+    if (dentry == mount->mnt_root || dentry == to->folder || !to->inode)
+        return 0;
+    to->object = object;
+    to->address = object + distance(to->folder, inode);
+    to->key.inode = object + distance(to->inode, inode);
+    to->key.place = cgroup & 3;
+    u64 self = to->key.inode * MIX ^ to->inode->i_ino << 32 ^ to->inode->i_generation;
+    to->word = mark(cgroup, generation, to->inode, to->folder, mount, self);
+    return 1;
+}
+
 static __always_inline int lender_of(struct lender *to, const u64 *ctx, u64 cgroup, u64 generation,
                                      const struct question *asked) {
     struct file *file = (struct file *)ctx[0];
     // Asked before by every hook, but newer kernels forget that.
     if (!file)
         return 0;
-    struct dentry *dentry = file->f_path.dentry;
-    struct vfsmount *mount = file->f_path.mnt;
-    to->folder = dentry->d_parent;
-    to->inode = to->folder->d_inode;
-    // Seen through a mount of its own it is in no folder, nor is what has no place in the tree.
-    if (dentry == mount->mnt_root || dentry == to->folder || !to->inode)
-        return 0;
     struct dentry *number = (struct dentry *)asked->dentry;
-    READ(to->object, number->d_inode);
-    to->address = to->object + distance(to->folder, file->f_inode);
-    to->key.inode = to->object + distance(to->inode, file->f_inode);
-    to->key.place = cgroup & 3;
-    u64 self = to->key.inode * MIX ^ to->inode->i_ino << 32 ^ to->inode->i_generation;
-    to->word = mark(cgroup, generation, to->inode, to->folder, mount, self);
-    return 1;
+    u64 object = 0;
+    READ(object, number->d_inode);
+    return lender_above(to, file->f_path.dentry, file->f_inode, object, file->f_path.mnt, cgroup, generation);
+}
+
+// The folder that a file's folder lies in.
+static __always_inline int lender_of_lender(struct lender *to, const struct lender *from, const u64 *ctx, u64 cgroup,
+                                            u64 generation) {
+    struct file *file = (struct file *)ctx[0];
+    return file && lender_above(to, from->folder, from->inode, from->key.inode, file->f_path.mnt, cgroup, generation);
+}
+
+// Whether no folder has moved since the question was asked, nor moves now. In this order: a move that ends is first
+// counted, then no longer under way.
+static __always_inline int held_still(u64 generation) {
+    asm volatile("" : : : "memory");
+    return !tree.moving && generation == tree.generation;
 }
 
 // Asks a file's folder. `ctx`: the hook's arguments, the file first. These are functions of their own so that their
@@ -166,32 +199,71 @@ static __noinline int lent(const u64 *ctx, u64 cgroup, u64 generation, struct qu
     return sandbox->policy ? LENT : LENT_ALL;
 }
 
+// Puts in what was found for a folder. Nothing holds it but what lies in it. One that was left and removed meanwhile
+// may have been taken out before this was put in, and would not be again; one that something still lies in was there
+// all the time.
+static __always_inline int put_folder(const struct lender *at, const struct arbiter_folder *verdict,
+                                      struct dentry *inside) {
+    bpf_map_update_elem(&folder_cache, &at->key, verdict, BPF_ANY);
+    asm volatile("" : : : "memory");
+    if (inside->d_parent == at->folder && at->folder->d_inode == at->inode)
+        return 1;
+    bpf_map_delete_elem(&folder_cache, &at->key);
+    return 0;
+}
+
 // Keeps what a walk from the folder found, which has to be where it was before the walk. All is read anew from the
 // hook's arguments, so that nothing is kept over the walk: the stack is short there.
 static __noinline int keep_folder(const u64 *ctx, u64 cgroup, u64 generation, struct question *asked, u32 found) {
     u32 slot = asked->slot;
-    u64 before = asked->key[0];
-    asked->key[0] = asked->key[1] = 0;
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
-    struct lender from = {};
-    if (!sandbox || found & ANSWER_UNSURE || !lender_of(&from, ctx, cgroup, generation, asked) || from.word != before)
+    struct file *file = (struct file *)ctx[0];
+    struct lender from = {}, above = {};
+    if (!sandbox || !file || found & ANSWER_UNSURE || !lender_of(&from, ctx, cgroup, generation, asked) ||
+        from.word != asked->key[0])
         return 0;
     // What is not to be remembered is remembered as that: nothing is lent, and the next file need not ask.
-    struct arbiter_folder verdict = {.word = from.word | (found & ANSWER_FLEETING ? 0 : found & ANSWER_RIGHTS),
-                                     .rule = found >> ANSWER_RULE_SHIFT};
+    u64 rights = found & ANSWER_FLEETING ? 0 : found & ANSWER_RIGHTS;
+    struct arbiter_folder verdict = {.word = from.word | rights, .rule = found >> ANSWER_RULE_SHIFT};
     u32 now = bpf_ktime_get_ns() / 1000000000;
     tree.now = now;
     for (int life = 0; life < ARBITER_LIFETIMES; life++)
         verdict.until[life] = now + sandbox->lifetime[life];
-    bpf_map_update_elem(&folder_cache, &from.key, &verdict, BPF_ANY);
-    // Nothing holds a folder but the file in it. One that was left and removed meanwhile may have been taken out before
-    // this was put in, and would not be again; one that the file is still in was there all the time.
-    asm volatile("" : : : "memory");
-    struct file *file = (struct file *)ctx[0];
-    if (file && file->f_path.dentry->d_parent == from.folder && from.folder->d_inode == from.inode)
+    if (!put_folder(&from, &verdict, file->f_path.dentry))
+        return 0;
+    // Where nothing was found on the folder itself, a walk from the one above would have found the same: kept for the
+    // folders beside this one.
+    if (found & ANSWER_OWN || !lender_of_lender(&above, &from, ctx, cgroup, generation) || !held_still(generation))
         return 1;
-    bpf_map_delete_elem(&folder_cache, &from.key);
-    return 0;
+    verdict.word = above.word | rights;
+    put_folder(&above, &verdict, from.folder);
+    return 1;
+}
+
+// Gives a folder that has no verdict, but no rule of its own either (ruleless_folder), the one of the folder above: a
+// walk would pass the folder and then find the same. While folders move nothing is given, since which name it had in
+// which folder could not be told.
+static __noinline int inherit(const u64 *ctx, u64 cgroup, u64 generation, struct question *asked) {
+    u32 lifetime = lifetime_of(asked->operation, asked->wanted);
+    struct file *file = (struct file *)ctx[0];
+    struct lender from = {}, above = {};
+    if (!file || !lender_of(&from, ctx, cgroup, generation, asked) || from.word != asked->key[0] ||
+        !lender_of_lender(&above, &from, ctx, cgroup, generation))
+        return 0;
+    struct arbiter_folder *known = bpf_map_lookup_elem(&folder_cache, &above.key);
+    if (!known)
+        return 0;
+    // It lives no longer than the one it was made from. The word is read last: it says whose the rest was.
+    struct arbiter_folder verdict = {.rule = known->rule};
+    for (int life = 0; life < ARBITER_LIFETIMES; life++)
+        verdict.until[life] = known->until[life];
+    asm volatile("" : : : "memory");
+    u64 seen = known->word;
+    if ((seen & ~0xffULL) != above.word || (int)(verdict.until[lifetime] - (u32)tree.now) <= 0 ||
+        !held_still(generation))
+        return 0;
+    verdict.word = from.word | (seen & 0xff);
+    return put_folder(&from, &verdict, file->f_path.dentry);
 }
 
 // Keeps what was found for a file on its inode.

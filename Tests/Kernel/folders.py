@@ -1,5 +1,6 @@
-"""What a folder's verdict is lent to, and what it is not: one sandbox whose reader opens what it is told, while the tree is
-changed under it from outside. Each case opens a file first, so that its folder has a verdict, and asks about others then."""
+"""What a folder's verdict is lent to, files and the folders in it, and what it is not: one sandbox whose reader opens what it
+is told, while the tree is changed under it from outside. Each case opens a file first, so that its folder has a verdict, and
+asks about others then."""
 import contextlib
 import ctypes
 import json
@@ -93,7 +94,8 @@ def mounted(source, target, *options):
     try:
         yield
     finally:
-        subprocess.run(["umount", target], check=True)
+        # Lazily: the reader may hold a folder of it.
+        subprocess.run(["umount", "-l", target], check=True)
 
 
 def prepare():
@@ -108,10 +110,13 @@ def prepare():
     os.link("/f/h/two", "/f/ro/two")
     files("/f/labelled", "k")
     os.link("/f/labelled/k", "/f/h/hard")
+    for place in ("i", "i/plain", "i/denied", "i/less", "i/vault", "i/vault/inner", "i/z/p", "i/z/p/d", "i/z/p/e", "ro/i", "ro/i/d",
+                  "secret/pub", "up/mid", "up/mid/d", "m", "m/d", "s", "s/again"):
+        files(f"/f/{place}", "one", "two")
 
 
 RULES = ["--rule", "rw:/f", "--rule", "-:/f/secret", "--rule", "r:/f/ro", "--rule", "-:/f/labelled/k",
-         "--after", "/f/c/ancestor:-:/f/l/m", "--after", "/f/c/back:rw:/f/l/m", "--after", "/f/c/below:-:/f/l/m/d/sub",
+         "--rule", "-:/f/i/denied", "--rule", "r:/f/i/less", "--rule", "rw:/f/secret/pub", "--after", "/f/c/ancestor:-:/f/l/m", "--after", "/f/c/back:rw:/f/l/m", "--after", "/f/c/below:-:/f/l/m/d/sub",
          "--after", "/f/c/one:-:/f/l/m/d/two", "--after", "/f/c/folder:r:/f/w", *NAMES]
 
 
@@ -234,9 +239,74 @@ def made_again(reader):
         home, away = ("/f/a", "/f/secret") if turn % 2 else ("/f/secret", "/f/a")
         for place, wanted in ((home, "yes" if home == "/f/a" else "no"), (away, "yes" if away == "/f/a" else "no")):
             files(f"{place}/again", "one", "two")
-            said.add(reader.asks(f"{place}/again/one", f"{place}/again/two") == f"{wanted} {wanted}")
+            files(f"{place}/again/inner", "one")
+            asked = reader.asks(f"{place}/again/one", f"{place}/again/two", f"{place}/again/inner/one")
+            said.add(asked == f"{wanted} {wanted} {wanted}")
             shutil.rmtree(f"{place}/again")
     check("folders removed and made again elsewhere", said == {True}, said)
+
+
+def inner_folders(reader):
+    """A folder without a verdict takes that of the folder it lies in, if it has no rule of its own."""
+    said = reader.asks("/f/i/one", "/f/i/plain/one", "/f/i/denied/one", "/f/i/denied", "/f/i/less/one", "/f/i/vault/one",
+                       "/f/i/vault/inner/one")
+    said += " " + reader.asks("/f/i/plain/two", "/f/i/less/two", mode="w")
+    check("folders in one that has a verdict, some with rules of their own", said == "yes yes no no yes yes no yes no", said)
+    said = reader.asks("/f/secret/pub/one", "/f/secret/k", "/f/secret/pub/two", "/f/secret/x/d/one")
+    check("what was found on a folder is not the one's above", said == "yes no yes no", said)
+    said = reader.asks("/f/ro/i/one", "/f/ro/i/d/one") + " " + reader.asks("/f/ro/i/d/two", mode="w")
+    check("rights that the folder above has not", said == "yes yes no", said)
+    above, held = reader.holds("/f/up/mid"), reader.holds("/f/up/mid/d")
+    said = reader.asks("one", held=above)
+    os.rename("/f/up", "/f/secret/up")
+    said += " " + reader.asks("one", held=held) + " " + reader.asks("two", held=above)
+    os.rename("/f/secret/up", "/f/up")
+    said += " " + reader.asks("one", held=held)
+    check("what is above the folder above is moved below a denied folder, and back", said == "yes no no yes", said)
+
+
+def inner_mounts(reader):
+    with mounted("/f/i/z", "/f/secret/seen", "--bind"):
+        said = reader.asks("/f/i/z/p/one", "/f/secret/seen/p/d/one", "/f/i/z/p/e/one", "/f/i/z/p/d/one")
+        said += " " + reader.asks("/f/secret/seen/p/e/one")
+    check("a folder in one that is seen in a denied one, too", said == "yes no yes yes no", said)
+    with mounted("/f/m", "/f/secret/seen", "--bind"):
+        held = reader.holds("/f/secret/seen/d")
+        # What the mount shows is moved below a folder that was in it: seen through the mount, that lies above its root.
+        os.rename("/f/m/d", "/f/d")
+        os.rename("/f/m", "/f/d/m")
+        said = reader.asks("one", held=held) + " " + reader.asks("/f/secret/seen/one", "/f/d/m/one")
+    check("the root of a mount, seen through it, is in no folder", said == "yes no yes", said)
+    files("/f/s/on")
+    with mounted("/f/secret", "/f/s/on", "--bind"):
+        said = reader.asks("/f/s/one", "/f/s/on/k", "/f/s/on/x/d/one", "/f/s/two")
+    check("a denied folder mounted in an allowed one", said == "yes no no yes", said)
+
+
+def misses(*options, asks):
+    """Walked for in a sandbox of its own, whose reader does as `asks` tells it."""
+    reader = Reader("--rule", "rw:/f", *options)
+    asks(reader)
+    return reader.end()["misses"]
+
+
+def not_walked_for():
+    many = range(40)
+    for one in many:
+        files(f"/f/many/{one}", "one")
+    few = misses(asks=lambda reader: reader.asks("/f/many/0/one", "/f/many/1/one"))
+    all_ = misses(asks=lambda reader: reader.asks(*(f"/f/many/{one}/one" for one in many)))
+    check("of many folders beside each other the first is walked from", all_ == few, (few, all_))
+
+    def lives(*more):
+        def asks(reader):
+            for path in ("/f/s/one", "/f/s/again/one", *more):
+                reader.asks(path)
+                time.sleep(3.5)
+        return misses("--lifetime", "6,6,6", asks=asks)
+
+    before, after = lives(), lives("/f/s/again/two")
+    check("a verdict taken from the folder above lives no longer than that", after == before + 1, (before, after))
 
 
 def at_random(reader, seed, rights):
@@ -263,7 +333,7 @@ def at_random(reader, seed, rights):
 
     for turn in range(120):
         folders, found = everything()
-        deed = drawn.randrange(6)
+        deed = drawn.randrange(7)
         try:
             if deed == 0:
                 one, other = drawn.sample(folders, 2)
@@ -278,6 +348,8 @@ def at_random(reader, seed, rights):
                 exchange(one, other)
             elif deed == 4:
                 os.link(drawn.choice(found), f"{drawn.choice(folders)}/{drawn.randrange(1000)}")
+            elif deed == 5:
+                files(f"{drawn.choice(folders)}/{drawn.randrange(1000)}", "new")
             else:
                 files(drawn.choice(folders), str(drawn.randrange(1000)))
             turns += 1
@@ -313,12 +385,14 @@ def main():
         rights = {os.stat(path).st_ino: given for path, given in LABELLED.items()}
         more = [word for path, given in LABELLED.items() for word in ("--rule", f"{given}:{path}")]
         reader = Reader(*RULES, *more)
-        for test in (ancestors, mounts, labels, links, names, moved_files, made_again):
+        for test in (ancestors, mounts, labels, links, names, moved_files, made_again, inner_folders,
+                     inner_mounts):
             test(reader)
         for seed in (1, int(time.time())):
             at_random(reader, seed, rights)
         counted = reader.end()
         check("folders' verdicts were lent", counted["folder_hits"] > 100 and not counted["failed_closed"], counted)
+        not_walked_for()
         sh("umount /f")
     print(f"{bad} failed")
     sys.exit(bad != 0)
