@@ -10,55 +10,29 @@
 #define TIOCSTI 0x5412
 #define TIOCLINUX 0x541C
 
-// An open file, judged on the inode that was really opened. Warm: one look into the inode's own storage. A verdict is
-// remembered only for a file with one name, and only when the walk that made it stayed inside one mount. A file that
-// has none of its own is asked about in its folder's.
+// A file that memory did not answer for: it is asked about in its folder's verdict, and else a walk answers. `still`:
+// no folder was being moved, and the file is its name's own.
 //
-// On the way of every open of the machine, so what only a walk needs is read after the memory was asked. `ctx`: the
-// hook's arguments, the file first.
-static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wanted, u32 operation) {
-    u64 cgroup = caller_cgroup_in_rcu();
-    if (!cgroup)
-        return 0;
-    struct inode *inode = file->f_inode;
-    struct dentry *dentry = file->f_path.dentry;
-    struct vfsmount *mount = file->f_path.mnt;
-    if (!inode || !dentry || !mount)
-        return -EACCES;
-    // Read before the walk: what is stored under an older generation is never found again.
-    u64 generation = tree.generation, word = 0;
-    struct verdicts *known = 0;
-    // The second object of an overlay's file is opened under the overlay's name: its verdict is not its own.
-    int still = !tree.moving && dentry->d_inode == inode;
-    if (still && (inode->i_nlink == 1 || S_ISDIR(inode->i_mode))) {
-        word = mark(cgroup, generation, inode, dentry, mount, 0);
-        known = bpf_inode_storage_get(&verdict_cache, inode, 0, 0);
-    }
-    if (known) {
-        u64 seen = known->word[cgroup & 3];
-        if ((seen & ~0xffULL) == word && !(wanted & ~seen) &&
-            (int)(known->until[lifetime_of(operation, wanted)][cgroup & 3] - (u32)tree.now) > 0) {
-            struct arbiter_counters *mine = bpf_map_lookup_elem(&counters, &known->slot[cgroup & 3]);
-            if (mine)
-                mine->value[ARBITER_COUNT_CACHE_HIT]++;
-            return 0;
-        }
-    }
+// What is kept on the file goes by its name and folder: neither may have changed from before they are taken into the
+// mark until after the verdict, or what was found in one folder would be kept for another.
+static __noinline int judge_anew(const u64 *ctx, u64 cgroup, u64 generation, u32 still, u32 kind) {
     u32 slot = slot_here(cgroup);
     if (!slot)
         return 0;
-    struct question asked = {.slot = slot, .operation = operation, .wanted = wanted};
+    struct file *file = (struct file *)ctx[0];
+    struct question asked = {.slot = slot, .operation = kind >> 8, .wanted = kind & 0xff};
     u64 address = ARGUMENT(0);
     bpf_probe_read_kernel(&asked.dentry, sizeof(asked.dentry),
                           (void *)address + __builtin_preserve_field_info(((struct file *)0)->f_path.dentry, 0));
     bpf_probe_read_kernel(&asked.mount, sizeof(asked.mount),
                           (void *)address + __builtin_preserve_field_info(((struct file *)0)->f_path.mnt, 0));
-    // What is kept goes by the file's name and folder: neither may have changed from before they are taken into the
-    // mark until after the verdict, or what was found in one folder would be kept for another.
+    if (!file || !asked.dentry || !asked.mount)
+        return -EACCES;
     u32 turn = turn_of(asked.dentry);
+    u64 word = 0;
     asm volatile("" : : : "memory");
-    if (word)
-        word = mark(cgroup, generation, inode, dentry, mount, 0);
+    if (still && is_lone(file->f_inode))
+        word = mark(cgroup, generation, file->f_inode, file->f_path.dentry, file->f_path.mnt, 0);
     int lending = still ? lent(ctx, cgroup, generation, &asked) : LENT_NOTHING;
     if (lending == LENT_UNKNOWN) {
         if (ruleless_folder(&asked) && inherit(ctx, cgroup, generation, &asked)) {
@@ -87,16 +61,55 @@ static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wan
     return result;
 }
 
+// An open file, judged on the inode that was really opened. Warm: one look into the inode's own storage. A verdict is
+// remembered only for a file with one name, and only when the walk that made it stayed inside one mount.
+//
+// On the way of every open of the machine, so it does nothing here that only a walk needs.
+static __always_inline int judge_file_of(u64 cgroup, const u64 *ctx, struct file *file, u32 wanted, u32 operation) {
+    struct inode *inode = file->f_inode;
+    struct dentry *dentry = file->f_path.dentry;
+    if (!inode)
+        return -EACCES;
+    // Read before the walk: what is stored under an older generation is never found again.
+    u64 generation = tree.generation;
+    // The second object of an overlay's file is opened under the overlay's name: its verdict is not its own.
+    u32 still = !tree.moving && dentry->d_inode == inode;
+    if (still && is_lone(inode)) {
+        u64 word = mark(cgroup, generation, inode, dentry, file->f_path.mnt, 0);
+        struct verdicts *all = bpf_inode_storage_get(&verdict_cache, inode, 0, 0);
+        if (all) {
+            struct verdict *known = &all->of[cgroup & 3];
+            u64 seen = known->word;
+            if ((seen & ~0xffULL) == word && !(wanted & ~seen) &&
+                (int)(known->until[lifetime_of(operation, wanted)] - (u32)tree.now) > 0) {
+                struct arbiter_counters *mine = bpf_map_lookup_elem(&counters, &known->slot);
+                if (mine)
+                    mine->value[ARBITER_COUNT_CACHE_HIT]++;
+                return 0;
+            }
+        }
+    }
+    return judge_anew(ctx, cgroup, generation, still, wanted | operation << 8);
+}
+
+static __always_inline int judge_file(const u64 *ctx, struct file *file, u32 wanted, u32 operation) {
+    u64 cgroup = 0;
+    return inside_in_rcu(&cgroup) ? judge_file_of(cgroup, ctx, file, wanted, operation) : 0;
+}
+
 // Every open of anything with content (O_PATH has none: its use is judged when it is opened again). Attacks C019 to
 // C030, C034 to C038, C048 to C051: swapped names, links, descriptors opened twice, evicted or expired verdicts.
 SEC("lsm/file_open")
 int BPF_PROG(file_open, struct file *file) {
+    u64 cgroup = 0;
+    if (!inside_in_rcu(&cgroup))
+        return 0;
     u32 mode = file->f_mode;
     u32 wanted = file->f_flags & FMODE_EXEC
                      ? ARBITER_EXECUTE
                      : (mode & FMODE_READ ? ARBITER_READ : 0) | (mode & FMODE_WRITE ? ARBITER_WRITE : 0);
     // Access mode 3 opens for neither, only for ioctl: as good as reading.
-    return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN);
+    return judge_file_of(cgroup, ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_OPEN);
 }
 
 // A descriptor that comes in through a socket (SCM_RIGHTS) or pidfd_getfd gives what opening it would have given.
@@ -107,6 +120,15 @@ int BPF_PROG(file_receive, struct file *file) {
     return judge_file(ctx, file, wanted ? wanted : ARBITER_READ, ARBITER_OP_RECEIVE);
 }
 
+// Memory without a file that is to be written and executed. Apart from what has one: the stack is short there.
+static __noinline int judge_memory(u64 protection) {
+    u32 slot = protection & PROT_WRITE ? caller() : 0;
+    if (!slot || !(sandbox_flags(slot) & ARBITER_REFUSE_WRITE_EXECUTE))
+        return 0;
+    struct question asked = {.slot = slot, .operation = ARBITER_OP_MAP, .wanted = ARBITER_EXECUTE};
+    return judge_deed(&asked, 1);
+}
+
 // Code enters a process by mapping too, not only by execve (C055); and by turning data into code (C056).
 SEC("lsm/mmap_file")
 int BPF_PROG(mmap_file, struct file *file, unsigned long asked_for, unsigned long protection, unsigned long flags) {
@@ -115,13 +137,8 @@ int BPF_PROG(mmap_file, struct file *file, unsigned long asked_for, unsigned lon
     // Asked of the number too: 6.12 believes that a hook's argument is never null and leaves a test of the pointer out;
     // later kernels want to see that test.
     u64 address = ARGUMENT(0);
-    if (!address || !file) {
-        u32 slot = protection & PROT_WRITE ? caller() : 0;
-        if (!slot || !(sandbox_flags(slot) & ARBITER_REFUSE_WRITE_EXECUTE))
-            return 0;
-        struct question asked = {.slot = slot, .operation = ARBITER_OP_MAP, .wanted = ARBITER_EXECUTE};
-        return judge_deed(&asked, 1);
-    }
+    if (!address || !file)
+        return judge_memory(protection);
     return judge_file(ctx, file, ARBITER_EXECUTE, ARBITER_OP_MAP);
 }
 

@@ -45,11 +45,14 @@ MAP(BPF_MAP_TYPE_LRU_HASH, 16384, struct arbiter_repeat_key, struct arbiter_repe
 
 // Verdicts on the inode, one word each: 56 bits say for whom, under which name and rules, and in which state of the
 // tree; 8 bits say what is granted. One word is read and written whole, so no half of two verdicts is ever seen.
+struct verdict {
+    u64 word;
+    u32 slot;
+    // Seconds of `tree.now` until which the word counts, by what it is used for.
+    u32 until[ARBITER_LIFETIMES];
+};
 struct verdicts {
-    u64 word[4];
-    u32 slot[4];
-    // Seconds of `tree.now` until which a word counts, by what it is used for.
-    u32 until[ARBITER_LIFETIMES][4];
+    struct verdict of[4];
 };
 struct {
     __uint(type, BPF_MAP_TYPE_INODE_STORAGE);

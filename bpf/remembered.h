@@ -15,40 +15,54 @@ static __always_inline u64 distance(const void *to, const void *from) {
     return (u64)to;
 }
 
+// Whether a file has one name only. A folder has no second one, whatever its links are.
+static __always_inline int is_lone(const struct inode *inode) {
+    return inode->i_nlink == 1 || S_ISDIR(inode->i_mode);
+}
+
 // A universal hash of everything a verdict depends on, keyed with the machine's secret: 56 bits of it mark a verdict.
 // The folder counts by its place in memory and by its number: neither alone is safe from being used again. Of the mount
 // only its root counts: what is remembered was found without leaving it. `self`: which object this is, where the
 // verdict does not lie on the object.
 static __always_inline u64 mark(u64 cgroup, u64 generation, struct inode *inode, struct dentry *dentry,
                                 struct vfsmount *mount, u64 self) {
+    u64 sum = registry.secret[6];
+    // One after the other, so that each is done with before the next is read: registers are few here.
+#define TAKE_IN(what, secret_)                                                                                         \
+    sum += (what)*registry.secret[secret_];                                                                            \
+    asm volatile("" : "+r"(sum))
+    TAKE_IN(cgroup, 0);
+    TAKE_IN(generation, 1);
+    TAKE_IN(distance(mount->mnt_root, inode), 5);
     // Not the union of both: the verifier reads its first member only.
-    u64 name = (u64)dentry->d_name.hash << 32 | dentry->d_name.len;
+    TAKE_IN((u64)dentry->d_name.hash << 32 | dentry->d_name.len, 4);
     struct dentry *folder = dentry->d_parent;
-    u64 sum = cgroup * registry.secret[0] + generation * registry.secret[1] +
-              distance(folder, inode) * registry.secret[2] + folder->d_inode->i_ino * registry.secret[3] +
-              name * registry.secret[4] + distance(mount->mnt_root, inode) * registry.secret[5] +
-              self * registry.secret[7] + registry.secret[6];
+    TAKE_IN(distance(folder, inode), 2);
+    TAKE_IN(folder->d_inode->i_ino, 3);
+    if (self) {
+        TAKE_IN(self, 7);
+    }
+#undef TAKE_IN
     return (sum ^ sum >> 29) & ~0xffULL;
 }
 
 // Keeps a verdict. What was found before under the same mark still holds, and is no younger for it. `from`: the
 // folder's verdict it was taken from, if it was.
-static __always_inline void remember(struct verdicts *known, u64 place, u32 slot, u64 word,
-                                     const struct arbiter_folder *from) {
+static __always_inline void remember(struct verdict *known, u32 slot, u64 word, const struct arbiter_folder *from) {
     struct arbiter_sandbox *sandbox = bpf_map_lookup_elem(&sandboxes, &slot);
     if (!sandbox)
         return;
     u32 now = bpf_ktime_get_ns() / 1000000000;
-    u64 before = known->word[place & 3];
+    u64 before = known->word;
     tree.now = now;
-    known->slot[place & 3] = slot;
-    if ((before & ~0xffULL) == (word & ~0xffULL) && (int)(known->until[ARBITER_LIFETIME_OPEN][place & 3] - now) > 0) {
-        known->word[place & 3] = before | word;
+    known->slot = slot;
+    if ((before & ~0xffULL) == (word & ~0xffULL) && (int)(known->until[ARBITER_LIFETIME_OPEN] - now) > 0) {
+        known->word = before | word;
         return;
     }
     for (int life = 0; life < ARBITER_LIFETIMES; life++)
-        known->until[life][place & 3] = from ? from->until[life] : now + sandbox->lifetime[life];
-    known->word[place & 3] = word;
+        known->until[life] = from ? from->until[life] : now + sandbox->lifetime[life];
+    known->word = word;
 }
 
 // Whether a file has not been lent a verdict lately: most are opened once, and a verdict of their own would cost them
@@ -103,11 +117,10 @@ __noinline int ruleless_folder(struct question *asked) {
     return answer;
 }
 
-// How long a remembered verdict is used for this.
+// How long a remembered verdict is used for this. Executing is asked for alone.
 static __always_inline u32 lifetime_of(u32 operation, u32 wanted) {
-    return operation == ARBITER_OP_USE ? ARBITER_LIFETIME_USE
-           : wanted == ARBITER_EXECUTE ? ARBITER_LIFETIME_EXECUTE
-                                       : ARBITER_LIFETIME_OPEN;
+    _Static_assert(ARBITER_EXECUTE == 4 && ARBITER_LIFETIME_OPEN == 0 && ARBITER_LIFETIME_EXECUTE == 1, "a shift");
+    return operation == ARBITER_OP_USE ? ARBITER_LIFETIME_USE : wanted >> 2 & 1;
 }
 
 enum lending {
@@ -283,7 +296,7 @@ static __noinline int keep_verdict(const u64 *ctx, u64 cgroup, u64 generation, u
     }
     struct verdicts *own = bpf_inode_storage_get(&verdict_cache, file->f_inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (own)
-        remember(own, cgroup & 3, asked->slot, word | (asked->answer & ANSWER_RIGHTS), known);
+        remember(&own->of[cgroup & 3], asked->slot, word | (asked->answer & ANSWER_RIGHTS), known);
     return 0;
 }
 

@@ -8,21 +8,29 @@
 
 // Nearly every task of a machine is outside any sandbox, so this is the price everybody pays: two loads, one small
 // helper and a bit. The bit is looked up in a table as large as a page-table: a thousand sandboxes cost what one does.
+static __always_inline int is_noted(u64 cgroup) {
+    u64 bits = registry.filter[cgroup >> 6 & (ARBITER_FILTER_WORDS - 1)];
+    // The instruction shifts by the low six bits, as is wanted; in C they would have to be taken apart first.
+    asm("%0 >>= %1" : "+r"(bits) : "r"(cgroup));
+    return bits & 1;
+}
+
 static __always_inline u64 noted(u64 cgroup) {
-    return registry.filter[cgroup >> 6 & (ARBITER_FILTER_WORDS - 1)] >> (cgroup & 63) & 1 ? cgroup : 0;
+    return is_noted(cgroup) ? cgroup : 0;
 }
 
 static __always_inline u64 caller_cgroup(void) {
     return registry.sandboxes ? noted(bpf_get_current_cgroup_id()) : 0;
 }
 
-// The same without the helper's price. Only in programs that never sleep: they run under RCU, which keeps the task's
-// groups in place.
-static __always_inline u64 caller_cgroup_in_rcu(void) {
+// Whether the caller may be inside one, without the helper's price. Only in programs that never sleep: they run under
+// RCU, which keeps the task's groups in place.
+static __always_inline int inside_in_rcu(u64 *cgroup) {
     if (!registry.sandboxes)
         return 0;
     struct task_struct *task = bpf_get_current_task_btf();
-    return noted(task->cgroups->dfl_cgrp->kn->id);
+    *cgroup = task->cgroups->dfl_cgrp->kn->id;
+    return is_noted(*cgroup);
 }
 
 static __always_inline u32 slot_of(u64 cgroup) {
