@@ -2,11 +2,9 @@
 import json
 import os
 import subprocess
-import sys
 
-A = "/payload/arbiter-exercise"
-PINS = "/sys/fs/bpf/mis"
-BASE = ["--rule", "rx:/usr", "--rule", "r:/etc", "--rule", "rw:/dev", "--rule", "rx:/payload", "--rule", "rw:/proc"]
+from checking import EXERCISE, PINS, SYSTEM, check, end
+
 # Inside: asks for a change by making a file, and waits until it is made.
 WAIT = """
 import os, socket, time
@@ -14,17 +12,10 @@ def after(name):
     open('/w/c/' + name, 'w').close()
     while os.path.exists('/w/c/' + name): time.sleep(0.02)
 """
-bad = 0
-
-
-def check(name, good, detail=""):
-    global bad
-    bad += not good
-    print(f"{'ok    ' if good else 'FAILED'} {name} {detail if not good else ''}", flush=True)
 
 
 def said(script, *options):
-    done = subprocess.run([A, "run", *BASE, *options, "--events", "/tmp/events", "--", "/usr/bin/python3", "-I", "-S", "-c",
+    done = subprocess.run([EXERCISE, "run", *SYSTEM, *options, "--events", "/tmp/events", "--", "/usr/bin/python3", "-I", "-S", "-c",
                            WAIT + script], capture_output=True, text=True, timeout=120)
     return done.stdout.strip() + done.stderr[-300:]
 
@@ -153,11 +144,10 @@ def main():
     for name in ("f", "first"):
         with open(f"/w/c/{name}", "w") as file:
             file.write("x")
-    print(subprocess.run([A, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
+    print(subprocess.run([EXERCISE, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
     for test in (levels, labels, descriptors, made_code, lifetimes, addresses):
         test()
-    print(f"{bad} failed")
-    sys.exit(bad != 0)
+    end()
 
 
 main()

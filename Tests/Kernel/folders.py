@@ -8,11 +8,10 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 
-A = "/payload/arbiter-exercise"
-BASE = ["--rule", "rx:/usr", "--rule", "r:/etc", "--rule", "rw:/dev", "--rule", "rx:/payload", "--rule", "rw:/proc"]
+from checking import EXERCISE, SYSTEM, check, end
+
 NAMES = ["--name", "-:**/.env", "--name", "r:/f//.git/config", "--name", "-:**/vault/inner"]
 LIBC = ctypes.CDLL(None, use_errno=True)
 # Inside. A line asks: a number of a held folder or -, r or w, a path; or HOLD and a path, which holds a folder.
@@ -31,13 +30,6 @@ for line in sys.stdin:
         said = 'no' if e.errno == 13 else e.errno
     print(said, flush=True)
 """
-bad = 0
-
-
-def check(name, good, detail=""):
-    global bad
-    bad += not good
-    print(f"{'ok    ' if good else 'FAILED'} {name} {detail if not good else ''}", flush=True)
 
 
 def files(folder, *names):
@@ -58,7 +50,7 @@ def sh(text):
 
 class Reader:
     def __init__(self, *options):
-        words = [A, "run", *BASE, *options, "--counters", "--", "/usr/bin/python3", "-I", "-S", "-c", READER]
+        words = [EXERCISE, "run", *SYSTEM, *options, "--counters", "--", "/usr/bin/python3", "-I", "-S", "-c", READER]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def say(self, line):
@@ -371,7 +363,7 @@ LABELLED = {f"/f/random/{path}": rights for path, rights in {
 
 
 def main():
-    print(subprocess.run([A, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
+    print(subprocess.run([EXERCISE, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
     sh("umount -q /f 2>/dev/null; rm -rf /f; mkdir /f")
     kinds = ["-t", "tmpfs", "none"], ["-o", "loop", "/var/tmp/folders.img"]
     sh("modprobe loop; truncate -s 200M /var/tmp/folders.img; mkfs.ext4 -q -F /var/tmp/folders.img")
@@ -394,8 +386,7 @@ def main():
         check("folders' verdicts were lent", counted["folder_hits"] > 100 and not counted["failed_closed"], counted)
         not_walked_for()
         sh("umount /f")
-    print(f"{bad} failed")
-    sys.exit(bad != 0)
+    end()
 
 
 main()

@@ -10,12 +10,10 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cases import CASES
+from checking import EXERCISE, PINS, check, end
 from threat import digest_policy
 
-EXERCISE = "/payload/arbiter-exercise"
-PINS = "/sys/fs/bpf/mis"
 RULES = ["rx:/usr", "r:/etc", "rw:/dev", "rw:/proc", "rx:/payload", "r:/w", "rwc:/w/a", "rw:/w/mnt", "rw:/w/remount",
          "r:/w/ro", "-:/w/secret", "-:/w/secret2"]
 PRELUDE = """
@@ -192,7 +190,6 @@ def main():
     print(subprocess.run([EXERCISE, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
     folder = os.path.join(PINS, os.listdir(PINS)[0], "links")
     wanted = sys.argv[1:]
-    bad = 0
     tested = set()
     # First, while every other program is at work.
     for names, outcome in ((("rename_begins", "rename_ends"), moved_folder), (("cgroup_gone",), gone_cgroups),
@@ -205,15 +202,13 @@ def main():
             detach(folder, name)
         off = outcome()
         good = on == "NOTICED" and off == "MISSED"
-        print(f"{'ok    ' if good else 'FAILED'} {' '.join(names)}: with it {on}; without it {off}", flush=True)
-        bad += not good
+        check(f"{' '.join(names)}: with it {on}; without it {off}", good)
     for program, attack, honest, options, kernels in CASES:
         if (kernels and short not in kernels) or (wanted and program not in wanted):
             continue
         names = [n for n in os.listdir(folder) if n == program or program.endswith("*") and n.startswith(program[:-1])]
         if not names:
-            print(f"FAILED {program}: not attached")
-            bad += 1
+            check(f"{program}: not attached", False)
             continue
         tested.update(names)
         subprocess.run("rm -rf /w/a/child* /w/ro/dir* /w/ro/link* /w/ro/new; mkdir -p /w/ro/empty /w/a/empty; "
@@ -227,14 +222,11 @@ def main():
         off = inside(attack, options)
         # EPERM, EACCES; ENOKEY is how keyctl says that a keyring may not be looked at.
         good = on.startswith(("REFUSED 1 ", "REFUSED 13 ", "REFUSED 126 ")) and fair == "DONE" and off == "DONE" and event
-        print(f"{'ok    ' if good else 'FAILED'} {program}: with it {on} ({len(event)} told); honest {fair}; "
-              f"without it {off}", flush=True)
-        bad += not good
+        check(f"{program}: with it {on} ({len(event)} told); honest {fair}; without it {off}", good)
     if not wanted:
         rest = sorted(set(os.listdir(folder)) - tested)
         print("attached and without a case here:", " ".join(rest))
-    print(f"{bad} failed")
-    sys.exit(bad != 0)
+    end()
 
 
 main()

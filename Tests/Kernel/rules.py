@@ -2,23 +2,16 @@
 import fcntl
 import json
 import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
 import time
 
-A = "/payload/arbiter-exercise"
-PINS = "/sys/fs/bpf/mis"
-BASE = ["--rule", "rx:/usr", "--rule", "r:/etc", "--rule", "rw:/dev", "--rule", "rx:/payload", "--rule", "rw:/proc"]
-bad = 0
+import checking
+from checking import EXERCISE, PINS, SYSTEM
 
 
 def check(name, good, detail=""):
-    global bad
-    bad += not good
-    print(f"{'ok    ' if good else 'FAILED'} {name} {detail if not good else ''}", flush=True)
+    checking.check(name, good, detail)
     if not good and os.path.exists("/tmp/events"):
         print(open("/tmp/events").read()[-1500:], flush=True)
 
@@ -29,7 +22,7 @@ def sh(text):
 
 def inside(script, *options):
     """A shell script in the sandbox; gives its words."""
-    done = subprocess.run([A, "run", *BASE, *options, "--events", "/tmp/events", "--", "/bin/sh", "-c", script],
+    done = subprocess.run([EXERCISE, "run", *SYSTEM, *options, "--events", "/tmp/events", "--", "/bin/sh", "-c", script],
                           capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
 
@@ -109,7 +102,7 @@ def on_file_system(name, w):
     mover = f"mkdir -p {w}/pub/d; echo m >{w}/pub/d/f; exec 9<{w}/pub/d; cat {w}/pub/d/f; touch {w}/go; "
     mover += f"while [ ! -e {w}/went ]; do sleep 0.05; done; cat /proc/self/fd/9/f && echo STALE || echo VOID"
     sh(f"rm -f {w}/go {w}/went")
-    running = subprocess.Popen([A, "run", *BASE, *rules, "--", "/bin/sh", "-c", mover], stdout=subprocess.PIPE,
+    running = subprocess.Popen([EXERCISE, "run", *SYSTEM, *rules, "--", "/bin/sh", "-c", mover], stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
     for _ in range(600):
         if os.path.exists(f"{w}/go"):
@@ -163,7 +156,7 @@ def file_systems():
 
 
 def entries():
-    return sh(f"{A} collect").stdout.strip()
+    return sh(f"{EXERCISE} collect").stdout.strip()
 
 
 EMPTY = "cgroups 0 labels 0 names 0 anchors 0 addresses 0 sandboxes 0"
@@ -184,7 +177,7 @@ def at_work(process):
 def crowds():
     """Beyond the first places each entry of a ring waits in the kernel: nobody has to wait for another's, and whoever is
     killed meanwhile leaves nothing."""
-    many = [A, "run", *BASE, "--rule", "rw:/w", "--extra-sandboxes", "60", "--", "/bin/true"]
+    many = [EXERCISE, "run", *SYSTEM, "--rule", "rw:/w", "--extra-sandboxes", "60", "--", "/bin/true"]
 
     def waits_for(member):
         while not os.path.isdir(f"/sys/fs/cgroup/crowd-{running.pid}-{member}"):
@@ -224,7 +217,7 @@ def life():
     crowds()
     # A run that is killed, and goes on being refused things that nobody reads of: its entries go with the next.
     sh("echo s >/w/.env")
-    running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--name", "-:**/.env", "--", "/bin/sh", "-c",
+    running = subprocess.Popen([EXERCISE, "run", *SYSTEM, "--rule", "rw:/w", "--name", "-:**/.env", "--", "/bin/sh", "-c",
                                 "while :; do read x </w/.env; sleep 0.2; done"], stderr=subprocess.DEVNULL)
     at_work(running)
     running.kill()
@@ -242,18 +235,18 @@ def life():
                 time.sleep(0.1)
     check("a killed run's entries are collected by the next", entries() == EMPTY, entries())
     # In the same place, whose rings have stayed.
-    sh(f"{A} run {' '.join(BASE)} --rule rw:/w --rule -:/w/.env --events /w/events -- /bin/sh -c 'read x </w/.env'")
+    sh(f"{EXERCISE} run {' '.join(SYSTEM)} --rule rw:/w --rule -:/w/.env --events /w/events -- /bin/sh -c 'read x </w/.env'")
     told = [json.loads(line) for line in open("/w/events")]
     check("a sandbox is told of its own refusals only", len(told) == 1 and told[0]["rule"] > 1, told)
-    sh(f"{A} unload")
+    sh(f"{EXERCISE} unload")
     check("unloading removes every pin", os.listdir(PINS) == [])
     # Two at once: one loads, the other waits and finds.
-    two = [subprocess.Popen([A, "load"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    two = [subprocess.Popen([EXERCISE, "load"], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     words = sorted(p.communicate(timeout=300)[0].split()[0] for p in two)
     check("two first runs at once load once", words == ["found", "loaded"], words)
     # Killed while loading: the rest is cleared away by the next.
-    sh(f"{A} unload")
-    running = subprocess.Popen([A, "load"])
+    sh(f"{EXERCISE} unload")
+    running = subprocess.Popen([EXERCISE, "load"])
     for _ in range(3000):
         if os.path.isdir(PINS) and any(n.endswith("_new") and os.path.isdir(f"{PINS}/{n}/links") and
                                        len(os.listdir(f"{PINS}/{n}/links")) > 5 for n in os.listdir(PINS)):
@@ -262,42 +255,42 @@ def life():
     running.kill()
     running.wait()
     check("a load was cut short", any(n.endswith("_new") for n in os.listdir(PINS)), os.listdir(PINS))
-    done = sh(f"{A} load")
+    done = sh(f"{EXERCISE} load")
     check("the next run loads whole", done.stdout.startswith("loaded") and len(os.listdir(PINS)) == 1, done.stderr)
     mode = os.stat(PINS).st_mode & 0o777, os.stat(f"{PINS}/{os.listdir(PINS)[0]}").st_mode & 0o777
     check("the folders are root's alone", mode == (0o700, 0o700), mode)
     # Foreign: a map of ours under another's name.
     folder = f"{PINS}/{os.listdir(PINS)[0]}"
     os.rename(f"{folder}/links/settime", f"{folder}/links/file_openx")
-    done = sh(f"{A} load")
+    done = sh(f"{EXERCISE} load")
     check("a foreign pin is refused and named", done.returncode == 125 and "file_openx" in done.stderr, done.stderr)
     os.rename(f"{folder}/links/file_openx", f"{folder}/links/settime")
     os.chmod(PINS, 0o755)
-    done = sh(f"{A} load")
+    done = sh(f"{EXERCISE} load")
     check("a folder others can enter is refused", done.returncode == 125, done.stderr)
     os.chmod(PINS, 0o700)
     # A link that is gone: without it the run would start with a hole, or (bprm_check_security) with no rules at all.
     for name in ("bprm_check_security", "path_link"):
         os.unlink(f"{folder}/links/{name}")
-        done = sh(f"{A} run --rule rx:/usr -- /usr/bin/true")
+        done = sh(f"{EXERCISE} run --rule rx:/usr -- /usr/bin/true")
         check(f"a set without {name} refuses the run and names it", done.returncode == 125 and name in done.stderr,
               done.stderr)
     sh(f"rm -r {folder}")
-    sh(f"{A} load")
+    sh(f"{EXERCISE} load")
     # Another version (here: a set with something left out) goes when nobody uses it: at the next start, or at the end of
     # its last sandbox.
-    sh(f"{A} load --without settime")
+    sh(f"{EXERCISE} load --without settime")
     check("a start beside an unused version takes it away", len(os.listdir(PINS)) == 1, os.listdir(PINS))
-    running = subprocess.Popen([A, "run", *BASE, "--without", "settime", "--", "/bin/sleep", "30"])
+    running = subprocess.Popen([EXERCISE, "run", *SYSTEM, "--without", "settime", "--", "/bin/sleep", "30"])
     at_work(running)
-    sh(f"{A} load")
+    sh(f"{EXERCISE} load")
     check("a version in use stays beside a newer one", len(os.listdir(PINS)) == 2, os.listdir(PINS))
     running.wait()
     left = os.listdir(PINS)
     check("and goes with its last sandbox", len(left) == 1 and "without" not in left[0], left)
     folder = f"{PINS}/{left[0]}"
     # Enforcement that vanishes is noticed within a second.
-    running = subprocess.Popen([A, "run", *BASE, "--rule", "rw:/w", "--", "/bin/sleep", "60"], stderr=subprocess.PIPE,
+    running = subprocess.Popen([EXERCISE, "run", *SYSTEM, "--rule", "rw:/w", "--", "/bin/sleep", "60"], stderr=subprocess.PIPE,
                                text=True)
     at_work(running)
     start = time.monotonic()
@@ -305,18 +298,17 @@ def life():
     code = running.wait(timeout=30)
     check("a pin removed under a running sandbox ends it with 123", code == 123 and time.monotonic() - start < 1.5,
           (code, time.monotonic() - start))
-    sh(f"{A} unload")
+    sh(f"{EXERCISE} unload")
 
 
 def main():
-    print(sh(f"{A} load").stdout.strip(), flush=True)
+    print(sh(f"{EXERCISE} load").stdout.strip(), flush=True)
     os.makedirs("/w", exist_ok=True)
     if "life" not in sys.argv:
         file_systems()
     if "files" not in sys.argv:
         life()
-    print(f"{bad} failed")
-    sys.exit(bad != 0)
+    checking.end()
 
 
 main()

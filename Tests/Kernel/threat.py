@@ -12,21 +12,13 @@ import subprocess
 import sys
 import time
 
-A = "/payload/arbiter-exercise"
+from checking import EXERCISE, SYSTEM, check, end
+
 VECTORS = "/payload/policy_keys.tsv"
-BASE = ["--rule", "rx:/usr", "--rule", "r:/etc", "--rule", "rw:/dev", "--rule", "rx:/payload", "--rule", "rw:/proc",
-        "--rule", "rwx:/w", "--rule", "rwx:/t", "--otherwise", "rwx", "--flag", "internet"]
+BASE = [*SYSTEM, "--rule", "rwx:/w", "--rule", "rwx:/t", "--otherwise", "rwx", "--flag", "internet"]
 DIGEST, PATH, NAME, INODE, ADDRESS, CALL, FAMILY, IOCTL = range(1, 9)
 EXECUTE, READ, WRITE, CALLED = 1, 2, 3, 6
 SECRET = "000102030405060708090a0b0c0d0e0f"
-bad = 0
-
-
-def check(name, good, detail=""):
-    global bad
-    bad += not good
-    print(f"{'ok    ' if good else 'FAILED'} {name} {'' if good else detail}", flush=True)
-
 
 Vector = collections.namedtuple("Vector", "secret kind operation value message key")
 
@@ -47,7 +39,7 @@ def policy(text, name="/tmp/policy"):
 
 def inside(script, *options, threat=None):
     """Runs Python in the sandbox; gives what it printed and the events."""
-    words = [A, "run", *BASE, *(["--threat", threat] if threat else []), *options, "--events", "/tmp/events",
+    words = [EXERCISE, "run", *BASE, *(["--threat", threat] if threat else []), *options, "--events", "/tmp/events",
              "--", "/usr/bin/python3", "-I", "-S", "-c", script]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     if done.returncode == 125:
@@ -96,7 +88,7 @@ def refused(accesses, threat=None, *options):
 
 
 def test_vectors():
-    done = subprocess.run([A, "vectors", "--", VECTORS], capture_output=True, text=True)
+    done = subprocess.run([EXERCISE, "vectors", "--", VECTORS], capture_output=True, text=True)
     check("the kernel's keys of numbers are the vectors'", done.returncode == 0, done.stdout + done.stderr)
     print("      " + done.stdout.strip())
 
@@ -486,13 +478,12 @@ print(wrong, asked)"""
 def main():
     os.makedirs("/w", exist_ok=True)
     os.makedirs("/t", exist_ok=True)
-    print(subprocess.run([A, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
+    print(subprocess.run([EXERCISE, "load"], capture_output=True, text=True).stdout.strip(), flush=True)
     tests = {"vectors": test_vectors, "paths": test_paths, "layers": test_layers, "folder": test_folder, "numbers": test_numbers,
              "digests": test_digests, "swap": test_swap, "turns": test_turns}
     for name in sys.argv[1:] or tests:
         tests[name]()
-    print(f"{bad} failed")
-    sys.exit(bad != 0)
+    end()
 
 
 if __name__ == "__main__":
