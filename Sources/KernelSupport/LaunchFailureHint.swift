@@ -20,14 +20,14 @@ public struct LaunchFailureHint: Sendable, Equatable, CustomStringConvertible {
         case namespace
         /// Writing uid_map, gid_map or setgroups.
         case idMap
-        /// open_tree(2), move_mount(2), fsopen(2), fsconfig(2), fsmount(2), mount_setattr(2), umount2(2).
+        /// open_tree(2), move_mount(2), fsopen(2), fsconfig(2), fsmount(2), mount_setattr(2), mount(2), umount2(2).
         case mount
         /// mount_setattr(2) with MOUNT_ATTR_IDMAP.
         case idmappedMount
-        /// fsconfig(2) or fsmount(2) of proc.
+        /// mount(2) of proc.
         case procMount
         case pivotRoot
-        /// openat2(2) of a mount's source or place.
+        /// openat2(2) of a mount's source or place, statx(2) of what stands there.
         case open
         case landlock
         case seccomp
@@ -53,7 +53,7 @@ public struct LaunchFailureHint: Sendable, Equatable, CustomStringConvertible {
                 Int32(SYS_fsmount), Int32(SYS_mount_setattr), Int32(SYS_umount2), Int32(SYS_mount):
                 self = .mount
             case Int32(SYS_pivot_root): self = .pivotRoot
-            case Int32(SYS_openat2), Int32(SYS_openat): self = .open
+            case Int32(SYS_openat2), Int32(SYS_openat), Int32(SYS_statx): self = .open
             case Int32(SYS_landlock_create_ruleset), Int32(SYS_landlock_add_rule), Int32(SYS_landlock_restrict_self):
                 self = .landlock
             case Int32(SYS_seccomp): self = .seccomp
@@ -170,7 +170,7 @@ public struct LaunchFailureHint: Sendable, Equatable, CustomStringConvertible {
             return hint(
                 "a symlink stands where none was when the plan was made: somebody changed the path meanwhile",
                 "start again; if it stays so, list the path the symlink leads to")
-        case (.open, ENOENT):
+        case (.open, ENOENT), (.mount, ENOENT):
             return hint("the path went away after the plan was made", "start again")
         case (.open, EACCES):
             return hint("this user may not look into a folder on the way", "list only paths this user may reach")

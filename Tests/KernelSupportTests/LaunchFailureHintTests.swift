@@ -59,6 +59,10 @@ import Testing
         #expect(hint(.idMap, EPERM, .ordinary)?.remedy.contains("own id only") == true)
         let refused = KernelSupport.ordinary.with { $0.cgroup = .none(reason: "x", fix: "do this") }
         #expect(hint(.cgroup, EACCES, refused)?.remedy == "do this")
+        for deed in [LaunchFailureHint.Deed.open, .mount] {
+            #expect(hint(deed, ENOENT)?.remedy == "start again")
+            #expect(hint(deed, ESTALE)?.remedy == "start again")
+        }
     }
 
     @Test func nothingIsGuessed() {
@@ -72,6 +76,7 @@ import Testing
     @Test func systemCallsAreKnown() {
         #expect(LaunchFailureHint.Deed(systemCall: Int32(SYS_clone3)) == .clone)
         #expect(LaunchFailureHint.Deed(systemCall: Int32(SYS_move_mount)) == .mount)
+        #expect(LaunchFailureHint.Deed(systemCall: Int32(SYS_statx)) == .open)
         #expect(LaunchFailureHint.Deed(systemCall: Int32(SYS_execveat)) == .executeInit)
         #expect(LaunchFailureHint.Deed(systemCall: Int32(SYS_landlock_restrict_self)) == .landlock)
         #expect(LaunchFailureHint.Deed(systemCall: -1) == nil)
