@@ -1,6 +1,6 @@
 /*
- * The set-up child's mounts: made and moved from descriptor to descriptor by the new mount API, so that no symlink a
- * former run left in a workspace can redirect one.
+ * The set-up child's mounts. Wherever anybody else has been they are made and moved from descriptor to descriptor by
+ * the new mount API, so that no symlink a former run left in a workspace can redirect one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,18 +40,23 @@ long mis_new_file_system(struct state *state, const struct mis_step *step) {
     return 0;
 }
 
-long mis_attach(struct state *state, int mount, int32_t slot, const char *path) {
-    int target = open_path(state, slot, path);
+/* Finds the target by its name where that is sure, which costs one call, not three: see mis_flag_sure_place. */
+long mis_attach(struct state *state, int tree, const struct mis_step *step) {
+    if (step->flags & mis_flag_sure_place)
+        return attempt(state, SYS_move_mount,
+                       raw5(SYS_move_mount, tree, "", place(state, step->place), step->path, MOVE_MOUNT_F_EMPTY_PATH));
+    int target = open_path(state, step->place, step->path);
     if (target < 0)
         return target;
     long result =
         attempt(state, SYS_move_mount,
-                raw5(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+                raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
     raw1(SYS_close, target);
     return result;
 }
 
-long mis_set_attributes(struct state *state, int mount, const struct mis_step *step) {
+/* Of the mount at `path` of `folder`, or with "" of the one that `folder` is of. */
+static long set_attributes(struct state *state, int folder, const char *path, const struct mis_step *step) {
     if (step->attributes == 0 && step->idmap < 0)
         return 0;
     struct mount_attr attributes = {.attr_set = step->attributes};
@@ -59,80 +64,99 @@ long mis_set_attributes(struct state *state, int mount, const struct mis_step *s
         attributes.attr_set |= MOUNT_ATTR_IDMAP;
         attributes.userns_fd = (uint64_t)place(state, step->idmap);
     }
-    unsigned flags = AT_EMPTY_PATH | (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0);
-    return attempt(state, SYS_mount_setattr, raw5(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes));
+    unsigned flags =
+        (*path ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) | (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0);
+    return attempt(state, SYS_mount_setattr,
+                   raw5(SYS_mount_setattr, folder, path, flags, &attributes, sizeof attributes));
 }
 
-/* A detached clone of the mount at the step's source, or -errno. */
+long mis_mount_attributes(struct state *state, const struct mis_step *step) {
+    if (step->flags & mis_flag_sure_place)
+        return set_attributes(state, place(state, step->place), step->path, step);
+    int target = open_path(state, step->place, step->path);
+    if (target < 0)
+        return target;
+    long result = set_attributes(state, target, "", step);
+    raw1(SYS_close, target);
+    return result;
+}
+
+/* 0, or -ESTALE when that is another object than the plan saw. */
+static long check_identity(struct state *state, int folder, const char *path, const struct mis_step *step) {
+    if (!(step->flags & mis_flag_check_identity))
+        return 0;
+    struct statx seen;
+    unsigned flags = *path ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
+    long result = attempt(state, SYS_statx, raw5(SYS_statx, folder, path, flags, STATX_INO, &seen));
+    if (result == 0 && (seen.stx_ino != step->inode || seen.stx_dev_major != step->device_major ||
+                        seen.stx_dev_minor != step->device_minor))
+        result = -ESTALE;
+    return result;
+}
+
+static long clone_tree(struct state *state, int folder, const char *path, const struct mis_step *step) {
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0);
+    flags |= *path ? AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT : AT_EMPTY_PATH;
+    return attempt(state, SYS_open_tree, raw3(SYS_open_tree, folder, path, flags));
+}
+
+static long clone_of_sure_source(struct state *state, const struct mis_step *step) {
+    long tree = clone_tree(state, place(state, step->source), step->source_path, step);
+    if (tree < 0)
+        return tree;
+    long result = check_identity(state, (int)tree, "", step);
+    if (result == 0)
+        return tree;
+    raw1(SYS_close, tree);
+    return result;
+}
+
+/* Elsewhere the object alone would not do: by a symlink it could be reached through another mount, with more to see. */
 long mis_clone_mount(struct state *state, const struct mis_step *step) {
+    if (step->flags & mis_flag_sure_source)
+        return clone_of_sure_source(state, step);
     int source = open_path(state, step->source, step->source_path);
     if (source < 0)
         return source;
-    long result = 0;
-    if (step->flags & mis_flag_check_identity) {
-        struct statx seen;
-        result = attempt(state, SYS_statx, raw5(SYS_statx, source, "", AT_EMPTY_PATH, STATX_INO, &seen));
-        if (result == 0 && (seen.stx_ino != step->inode || seen.stx_dev_major != step->device_major ||
-                            seen.stx_dev_minor != step->device_minor))
-            result = -ESTALE;
-    }
+    long result = check_identity(state, source, "", step);
     if (result == 0)
-        result = attempt(state, SYS_open_tree,
-                         raw3(SYS_open_tree, source, "",
-                              OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-                                  (step->flags & mis_flag_recursive ? AT_RECURSIVE : 0)));
+        result = clone_tree(state, source, "", step);
     raw1(SYS_close, source);
     return result;
 }
 
 long mis_bind_mount(struct state *state, const struct mis_step *step) {
-    /* First, because the target of a mask is often not there. */
-    int target = open_path(state, step->place, step->path);
-    if (target < 0)
-        return target;
     long tree = mis_clone_mount(state, step);
-    if (tree < 0) {
-        raw1(SYS_close, target);
+    if (tree < 0)
         return tree;
-    }
-    long result = mis_set_attributes(state, (int)tree, step);
+    long result = set_attributes(state, (int)tree, "", step);
     if (result == 0)
-        result = attempt(state, SYS_move_mount,
-                         raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
-    raw1(SYS_close, target);
+        result = mis_attach(state, (int)tree, step);
     raw1(SYS_close, tree);
     return result;
 }
 
-/* Masks are many and all alike: the first is made and given its attributes, the others are clones of it. */
-long mis_cover(struct state *state, const struct mis_step *step) {
-    int target = open_path(state, step->place, step->path);
-    if (target < 0)
-        return target;
-    int model = place(state, step->slot);
-    long tree = model >= 0
-                    ? attempt(state, SYS_open_tree,
-                              raw3(SYS_open_tree, model, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH))
-                    : mis_clone_mount(state, step);
-    long result = tree < 0 ? tree : 0;
-    if (result == 0 && model < 0)
-        result = mis_set_attributes(state, (int)tree, step);
-    if (result == 0)
-        result = attempt(state, SYS_move_mount,
-                         raw5(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
-    raw1(SYS_close, target);
-    if (result == 0 && model < 0)
-        keep(state, step->slot, (int)tree);
-    else if (tree >= 0)
-        raw1(SYS_close, tree);
-    return result;
+/*
+ * The old mount(2) does in one call what takes the new API three to ten, but follows symlinks. So it is for places to
+ * which we made all of the way, and no symlink on it, and for nodes of the host's /dev, where only root puts anything.
+ */
+long mis_mount_here(struct state *state, const struct mis_step *step) {
+    _Static_assert(MS_NOSUID == MOUNT_ATTR_NOSUID && MS_NODEV == MOUNT_ATTR_NODEV && MS_NOEXEC == MOUNT_ATTR_NOEXEC,
+                   "attributes are passed as flags");
+    return attempt(state, SYS_mount,
+                   raw5(SYS_mount, "none", step->path, step->source_path, step->attributes, step->text));
 }
 
-long mis_pivot(struct state *state, const struct mis_step *step) {
-    long result = attempt(state, SYS_fchdir, raw1(SYS_fchdir, place(state, step->slot)));
-    /* The old root ends up stacked on the new one, at ".", and is taken away from there. */
+long mis_bind_here(struct state *state, const struct mis_step *step) {
+    long result = attempt(state, SYS_mount, raw5(SYS_mount, step->source_path, step->path, NULL, MS_BIND, NULL));
     if (result == 0)
-        result = attempt(state, SYS_pivot_root, raw2(SYS_pivot_root, ".", "."));
+        result = check_identity(state, AT_FDCWD, step->path, step);
+    return result == 0 ? set_attributes(state, AT_FDCWD, step->path, step) : result;
+}
+
+long mis_pivot(struct state *state) {
+    /* The old root ends up stacked on the new one, at ".", and is taken away from there. */
+    long result = attempt(state, SYS_pivot_root, raw2(SYS_pivot_root, ".", "."));
     if (result == 0)
         result = attempt(state, SYS_umount2, raw2(SYS_umount2, ".", 2 /* MNT_DETACH */));
     if (result == 0)

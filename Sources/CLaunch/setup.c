@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fanotify.h>
 #include <linux/futex.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
@@ -76,6 +77,11 @@ static long open_namespace(struct state *state, const struct mis_step *step) {
 }
 
 static long make_file(struct state *state, const struct mis_step *step) {
+    if (!step->text_length) {
+        long result = attempt(state, SYS_mknodat,
+                              raw4(SYS_mknodat, place(state, step->place), step->path, S_IFREG | step->number, 0));
+        return result == -EEXIST ? 0 : result;
+    }
     long fd = attempt(state, SYS_openat,
                       raw4(SYS_openat, place(state, step->place), step->path,
                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, step->number));
@@ -83,12 +89,9 @@ static long make_file(struct state *state, const struct mis_step *step) {
         return 0;
     if (fd < 0)
         return fd;
-    long result = 0;
-    if (step->text_length) {
-        result = attempt(state, SYS_write, raw3(SYS_write, fd, step->text, step->text_length));
-        if (result >= 0)
-            result = (size_t)result == step->text_length ? 0 : -ENOSPC;
-    }
+    long result = attempt(state, SYS_write, raw3(SYS_write, fd, step->text, step->text_length));
+    if (result >= 0)
+        result = (size_t)result == step->text_length ? 0 : -ENOSPC;
     raw1(SYS_close, fd);
     return result;
 }
@@ -142,6 +145,28 @@ static long wait_for_launcher(struct state *state) {
     return sent < 0 ? sent : wait_for(state, &state->setup->gate, mis_gate_open);
 }
 
+static long mark(struct state *state, const struct mis_step *step) {
+    if (step->flags & mis_flag_sure_place)
+        return attempt(state, SYS_fanotify_mark,
+                       raw5(SYS_fanotify_mark, step->fd, step->number | FAN_MARK_DONT_FOLLOW, step->value,
+                            place(state, step->place), step->path));
+    int target = open_path(state, step->place, step->path);
+    if (target < 0)
+        return target;
+    /* The kernel wants a path, and refuses O_PATH descriptors by themselves: name the descriptor. */
+    char name[32] = "/proc/self/fd/";
+    int at = 14, digits = 1;
+    for (int rest = target; rest >= 10; rest /= 10)
+        digits++;
+    for (int i = digits - 1, rest = target; i >= 0; i--, rest /= 10)
+        name[at + i] = (char)('0' + rest % 10);
+    name[at + digits] = 0;
+    long result =
+        attempt(state, SYS_fanotify_mark, raw5(SYS_fanotify_mark, step->fd, step->number, step->value, AT_FDCWD, name));
+    raw1(SYS_close, target);
+    return result;
+}
+
 static long obey(struct state *state, const struct mis_step *step) {
     switch (step->kind) {
     case mis_step_join_cgroup:
@@ -160,7 +185,7 @@ static long obey(struct state *state, const struct mis_step *step) {
     case mis_step_new_file_system:
         return mis_new_file_system(state, step);
     case mis_step_attach:
-        return mis_attach(state, place(state, step->slot), step->place, step->path);
+        return mis_attach(state, place(state, step->slot), step);
     case mis_step_bind:
         return mis_bind_mount(state, step);
     case mis_step_directory: {
@@ -175,16 +200,10 @@ static long obey(struct state *state, const struct mis_step *step) {
             attempt(state, SYS_symlinkat, raw3(SYS_symlinkat, step->text, place(state, step->place), step->path));
         return result == -EEXIST ? 0 : result;
     }
-    case mis_step_mount_attributes: {
-        int target = open_path(state, step->place, step->path);
-        if (target < 0)
-            return target;
-        long result = mis_set_attributes(state, target, step);
-        raw1(SYS_close, target);
-        return result;
-    }
+    case mis_step_mount_attributes:
+        return mis_mount_attributes(state, step);
     case mis_step_pivot:
-        return mis_pivot(state, step);
+        return mis_pivot(state);
     case mis_step_receive:
         return mis_receive_descriptor(state, step);
     case mis_step_hostname:
@@ -226,23 +245,8 @@ static long obey(struct state *state, const struct mis_step *step) {
         return open_terminal(state, step);
     case mis_step_change_directory:
         return attempt(state, SYS_chdir, raw1(SYS_chdir, step->path));
-    case mis_step_mark: {
-        int target = open_path(state, step->place, step->path);
-        if (target < 0)
-            return target;
-        /* The kernel wants a path, and refuses O_PATH descriptors by themselves: name the descriptor. */
-        char name[32] = "/proc/self/fd/";
-        int at = 14, digits = 1;
-        for (int rest = target; rest >= 10; rest /= 10)
-            digits++;
-        for (int i = digits - 1, rest = target; i >= 0; i--, rest /= 10)
-            name[at + i] = (char)('0' + rest % 10);
-        name[at + digits] = 0;
-        long result = attempt(state, SYS_fanotify_mark,
-                              raw5(SYS_fanotify_mark, step->fd, step->number, step->value, AT_FDCWD, name));
-        raw1(SYS_close, target);
-        return result;
-    }
+    case mis_step_mark:
+        return mark(state, step);
     case mis_step_clone_mount: {
         long tree = mis_clone_mount(state, step);
         if (tree < 0)
@@ -277,8 +281,12 @@ static long obey(struct state *state, const struct mis_step *step) {
         return mis_execute(state, step);
     case mis_step_close_others:
         return mis_close_others(state, step);
-    case mis_step_cover:
-        return mis_cover(state, step);
+    case mis_step_mount_here:
+        return mis_mount_here(state, step);
+    case mis_step_bind_here:
+        return mis_bind_here(state, step);
+    case mis_step_enter:
+        return attempt(state, SYS_fchdir, raw1(SYS_fchdir, place(state, step->slot)));
     case mis_step_open_namespace:
         return open_namespace(state, step);
     }

@@ -43,13 +43,14 @@ static inline int open_path(struct state *state, int32_t slot, const char *path)
 
 /* mounts.c */
 long mis_new_file_system(struct state *state, const struct mis_step *step);
-long mis_attach(struct state *state, int mount, int32_t slot, const char *path);
-long mis_set_attributes(struct state *state, int mount, const struct mis_step *step);
+long mis_attach(struct state *state, int tree, const struct mis_step *step);
+long mis_mount_attributes(struct state *state, const struct mis_step *step);
 /* A detached clone of the mount at the step's source: its descriptor, or -errno. */
 long mis_clone_mount(struct state *state, const struct mis_step *step);
 long mis_bind_mount(struct state *state, const struct mis_step *step);
-long mis_cover(struct state *state, const struct mis_step *step);
-long mis_pivot(struct state *state, const struct mis_step *step);
+long mis_mount_here(struct state *state, const struct mis_step *step);
+long mis_bind_here(struct state *state, const struct mis_step *step);
+long mis_pivot(struct state *state);
 
 /* descriptors.c */
 long mis_send_descriptor(struct state *state, const struct mis_step *step);

@@ -43,7 +43,10 @@ struct FoundationSteps {
             "tmpfs", options: [("mode", "0755"), ("size", "16m")],
             attributes: MountAttribute.noSetuid | (foundation.isPrivileged ? 0 : MountAttribute.noDevices), slot: .root,
             object: "the private root")
-        steps.add(mis_step_attach, deed: "mounting the private root over", object: "/", path: "/", slot: .root)
+        steps.add(
+            mis_step_attach, deed: "mounting the private root over", object: "/", path: "/", slot: .root,
+            flags: mis_flag_sure_place.rawValue)
+        steps.add(mis_step_enter, deed: "changing to", object: "the private root", slot: .root)
         // Files of our own that are bound over others. They stand where /proc is mounted next: covered by it, they need
         // no removing, and a mount made of one shows its place's name and not that of a deleted file.
         steps.folder("proc")
@@ -62,38 +65,42 @@ struct FoundationSteps {
     /// Files of /proc that tell about the host, or control it; absent ones are passed over. Most belong to root alone,
     /// whom no agent is: the mask is the second layer.
     private static let maskedFiles = [
-        "interrupts", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags",
+        "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags",
         "latency_stats", "modules", "mtrr", "pagetypeinfo", "sched_debug", "slabinfo", "softirqs", "sysrq-trigger",
         "timer_list", "timer_stats", "vmallocinfo", "zoneinfo",
     ]
-    private static let maskedFolders = ["acpi", "asound", "driver", "dynamic_debug", "pressure", "scsi"]
+    private static let maskedFolders = ["acpi", "asound", "dynamic_debug", "pressure", "scsi"]
     private static let readOnlyFolders = ["bus", "fs", "irq", "sys"]
 
     private func proc(_ steps: inout StepList) {
         let attributes = MountAttribute.noSetuid | MountAttribute.noDevices | MountAttribute.noExecute
-        steps.newFileSystem("proc", options: [], attributes: attributes, slot: .fresh, object: "/proc")
-        steps.add(
-            mis_step_attach, deed: "mounting proc at", object: "/proc", at: .slot(.root), path: "proc", slot: .fresh)
-        steps.add(mis_step_close, deed: "closing", slot: .fresh)
+        steps.ownFileSystem("proc", attributes: attributes, path: "proc")
         // Maps and limits are written through this one later, when the visible one is read-only in parts.
         steps.add(
             mis_step_clone_mount, deed: "keeping a private handle on", object: "/proc", source: .slot(.root),
-            sourcePath: "proc", slot: .proc)
+            sourcePath: "proc", slot: .proc, flags: mis_flag_sure_source.rawValue)
         for name in Self.readOnlyFolders {
             steps.add(
-                mis_step_bind, deed: "making read-only", object: "/proc/\(name)", at: .slot(.root),
-                path: "proc/\(name)", source: .slot(.root), sourcePath: "proc/\(name)",
-                attributes: attributes | MountAttribute.readOnly, flags: mis_flag_may_be_absent.rawValue)
+                mis_step_bind_here, deed: "making read-only", object: "/proc/\(name)", path: "proc/\(name)",
+                sourcePath: "proc/\(name)", attributes: MountAttribute.readOnly,
+                flags: mis_flag_may_be_absent.rawValue)
         }
-        for name in Self.maskedFiles { cover("proc/\(name)", "empty", .fileMask, &steps) }
-        for name in Self.maskedFolders { cover("proc/\(name)", "void", .folderMask, &steps) }
+        mask(Mask.file, with: "empty", Self.maskedFiles, &steps)
+        mask(Mask.folder, with: "void", Self.maskedFolders, &steps)
     }
 
-    private func cover(_ path: String, _ with: String, _ mask: Slot, _ steps: inout StepList) {
+    /// The first mask is made of a file or folder of our own and gets its attributes; the others show that one again,
+    /// attributes included, in a single call each.
+    private func mask(_ first: String, with own: String, _ names: [String], _ steps: inout StepList) {
         steps.add(
-            mis_step_cover, deed: "masking", object: "/\(path)", at: .slot(.root), path: path, source: .slot(.scratch),
-            sourcePath: with, slot: mask, attributes: MountAttribute.readOnly | MountAttribute.noExecute,
-            flags: mis_flag_may_be_absent.rawValue)
+            mis_step_bind, deed: "masking", object: "/\(first)", at: .slot(.root), path: first,
+            source: .slot(.scratch), sourcePath: own, attributes: Mask.attributes,
+            flags: mis_flag_sure_place.rawValue | mis_flag_sure_source.rawValue)
+        for name in names {
+            steps.add(
+                mis_step_bind_here, deed: "masking", object: "/proc/\(name)", path: "proc/\(name)",
+                sourcePath: first, flags: mis_flag_may_be_absent.rawValue)
+        }
     }
 
     private static let nodes: [(name: String, major: UInt32, minor: UInt32)] = [
@@ -103,7 +110,7 @@ struct FoundationSteps {
     private func devices(_ steps: inout StepList) {
         let quiet = MountAttribute.noSetuid | MountAttribute.noExecute
         steps.folder("dev")
-        steps.fileSystem("tmpfs", options: [("mode", "0755"), ("size", "64k")], attributes: quiet, path: "dev")
+        steps.ownFileSystem("tmpfs", options: [("mode", "0755"), ("size", "64k")], attributes: quiet, path: "dev")
         for node in Self.nodes {
             if foundation.isPrivileged {
                 steps.add(
@@ -114,7 +121,7 @@ struct FoundationSteps {
                 // Only root makes device nodes: the host's is bound, after a look that it is one.
                 steps.file("dev/\(node.name)", mode: 0o666)
                 steps.add(
-                    mis_step_bind, deed: "binding the device", object: "/dev/\(node.name)", at: .slot(.root),
+                    mis_step_bind_here, deed: "binding the device", object: "/dev/\(node.name)",
                     path: "dev/\(node.name)", sourcePath: "/dev/\(node.name)",
                     attributes: quiet, identity: (try? FileStatus(of: "/dev/\(node.name)"))?.identity)
             }
@@ -124,13 +131,23 @@ struct FoundationSteps {
             ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
         ] { steps.symlink("dev/\(name)", to: target) }
         steps.folder("dev/pts")
-        steps.fileSystem(
+        steps.ownFileSystem(
             "devpts", options: [("ptmxmode", "0666"), ("mode", "0620")], attributes: quiet, path: "dev/pts")
         steps.folder("dev/shm")
         steps.add(
             mis_step_mount_attributes, deed: "making read-only", object: "/dev", at: .slot(.root), path: "dev",
-            attributes: MountAttribute.readOnly)
+            attributes: MountAttribute.readOnly, flags: mis_flag_sure_place.rawValue)
     }
+}
+
+/// Mounts that show nothing, to make more of.
+enum Mask {
+    /// Where the first one is. Every kernel has these two, and never takes them away: a mask that is passed over because of
+    /// "no such file" is one whose target is absent.
+    static let file = "proc/interrupts"
+    static let folder = "proc/driver"
+    static let attributes =
+        MountAttribute.readOnly | MountAttribute.noSetuid | MountAttribute.noDevices | MountAttribute.noExecute
 }
 
 extension StepList {

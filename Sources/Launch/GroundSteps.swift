@@ -13,7 +13,7 @@ struct GroundSteps {
             steps.network(ground)
         }
         let size = ground.limits.tmpSize.map { [("size", String($0))] } ?? []
-        steps.fileSystem(
+        steps.ownFileSystem(
             "tmpfs", options: [("mode", "1777")] + size,
             attributes: MountAttribute.noSetuid | MountAttribute.noExecute | MountAttribute.noDevices, path: "dev/shm")
     }

@@ -6,12 +6,14 @@ import Plan
 /// Steps that lay what the plan lists into the private root; nothing else exists in it but /proc and /dev.
 ///
 /// Everything is mounted below a tmpfs that stands on top of `/` but is not the root yet, so that host paths still
-/// resolve; pivot_root comes last. Targets are opened below that tmpfs without following symlinks.
+/// resolve; pivot_root comes last. Targets are opened below that tmpfs without following symlinks, or found by their name
+/// where there can be none (``SurePlaces``).
 struct RootSteps {
     private let plan: SandboxPlan
     private let idmaps: [(owner: OwnerMap, slot: Int32)]
     private let fanotify: Int32?
     private let privileged: Bool
+    private let sure: SurePlaces
     private var made = PathIndex(["/", "/dev", "/proc"])
 
     /// - Parameters:
@@ -22,6 +24,7 @@ struct RootSteps {
         self.idmaps = idmaps
         self.fanotify = fanotify
         privileged = plan.groundwork.isPrivileged
+        sure = SurePlaces(plan)
     }
 
     mutating func write(to steps: inout StepList) {
@@ -34,7 +37,7 @@ struct RootSteps {
         homeContents(&steps)
         steps.add(
             mis_step_mount_attributes, deed: "making the private root read-only", at: .slot(.root), path: "",
-            attributes: MountAttribute.readOnly)
+            attributes: MountAttribute.readOnly, flags: mis_flag_sure_place.rawValue)
         if hasPrivateHome, !plan.homeFiles.isEmpty || !plan.homePatterns.isEmpty {
             steps.add(
                 mis_step_clone_mount, deed: "keeping the home folder for writing back", object: plan.identity.home,
@@ -44,7 +47,7 @@ struct RootSteps {
                 number: UInt64(SentDescriptor.home.rawValue))
         }
         marks(&steps)
-        steps.add(mis_step_pivot, deed: "entering the private root", slot: .root)
+        steps.add(mis_step_pivot, deed: "entering the private root")
     }
 
     private var hasPrivateHome: Bool {
@@ -67,6 +70,8 @@ struct RootSteps {
         case .bind, .synthetic: false
         }
     }
+
+    private func placeFlags(_ path: String) -> UInt32 { sure.contains(path) ? mis_flag_sure_place.rawValue : 0 }
 
     private mutating func folders(above path: String, _ steps: inout StepList) {
         for folder in Paths.ancestors(path) where made.place(of: folder) == nil && isOurs(folder) {
@@ -113,7 +118,7 @@ struct RootSteps {
                 object: source == mount.target ? source : "\(source) at \(mount.target)",
                 at: .slot(.root), path: path, sourcePath: source, attributes: attributes,
                 idmap: idmaps.first { $0.owner == mount.idmap }?.slot ?? -1, identity: identity,
-                flags: recursive ? mis_flag_recursive.rawValue : 0)
+                flags: (recursive ? mis_flag_recursive.rawValue : 0) | sourceFlags(source) | placeFlags(mount.target))
         case .tmpfs(let size, let mode, let owned):
             var options = [("mode", Self.octal(mode))]
             if let size { options.append(("size", String(size))) }
@@ -122,12 +127,17 @@ struct RootSteps {
                     ("uid", String(plan.identity.hostUser)), ("gid", String(plan.identity.hostGroup)),
                 ]
             }
-            steps.fileSystem("tmpfs", options: options, attributes: attributes, path: path)
+            if sure.areOurs(mount.target), !mount.readOnly {
+                steps.ownFileSystem("tmpfs", options: options, attributes: attributes, path: path)
+            } else {
+                steps.fileSystem("tmpfs", options: options, attributes: attributes, path: path)
+            }
         case .mask(let isFolder, let names): mask(mount, isFolder, names, attributes, &steps)
         case .synthetic:
             steps.add(
                 mis_step_bind, deed: "laying our own over", object: mount.target, at: .slot(.root), path: path,
-                source: .slot(.scratch), sourcePath: Paths.lastName(mount.target), attributes: attributes)
+                source: .slot(.scratch), sourcePath: Paths.lastName(mount.target), attributes: attributes,
+                flags: mis_flag_sure_source.rawValue | placeFlags(mount.target))
         }
     }
 
@@ -138,27 +148,36 @@ struct RootSteps {
         return String(decoding: digits, as: UTF8.self)
     }
 
+    /// What lies in the host's root folder: the only name on the way is the last, which is not followed.
+    private func sourceFlags(_ path: String) -> UInt32 { Paths.depth(path) == 1 ? mis_flag_sure_source.rawValue : 0 }
+
     /// With someone who sees opens (tiers bpf and fanotify) the mask can be opened as far as the kernel's own checks go, so
     /// that the refusal is seen and told; else its mode refuses.
     private func mask(
         _ mount: PlannedMount, _ isFolder: Bool, _ names: [String], _ attributes: UInt64, _ steps: inout StepList
     ) {
         let path = relative(mount.target)
-        guard isFolder else {
+        let flags = mis_flag_sure_source.rawValue | placeFlags(mount.target)
+        if !isFolder, plan.tier.tellsRefusals {
             steps.add(
                 mis_step_bind, deed: "masking", object: mount.target, at: .slot(.root), path: path,
-                source: .slot(.scratch), sourcePath: plan.tier.tellsRefusals ? "seen" : "empty",
-                attributes: attributes)
+                source: .slot(.scratch), sourcePath: "seen", attributes: attributes, flags: flags)
             return
         }
-        let nested = plan.mounts.contains { $0.target != mount.target && Paths.isAtOrBelow($0.target, mount.target) }
+        let nested = plan.mounts.contains { mount.isAbove($0.target) }
+        if !plan.tier.tellsRefusals, !isFolder || !nested {
+            steps.add(
+                mis_step_bind, deed: "masking", object: mount.target, at: .slot(.root), path: path,
+                source: .slot(.root), sourcePath: isFolder ? Mask.folder : Mask.file, flags: flags)
+            return
+        }
         let mode = plan.tier.tellsRefusals ? "0555" : nested ? "0111" : "0"
         steps.fileSystem(
             "tmpfs", options: [("mode", mode), ("size", "64k")], attributes: attributes & ~MountAttribute.readOnly,
             path: path)
         for name in names { steps.file("\(path)/\(name)") }
         // What is allowed again below a denied folder needs a place to be mounted at.
-        for inner in plan.mounts where inner.target != mount.target && Paths.isAtOrBelow(inner.target, mount.target) {
+        for inner in plan.mounts where mount.isAbove(inner.target) {
             for folder in Paths.ancestors(inner.target)
             where Paths.isAtOrBelow(folder, mount.target) && folder != mount.target {
                 steps.folder(relative(folder))
@@ -167,7 +186,7 @@ struct RootSteps {
         }
         steps.add(
             mis_step_mount_attributes, deed: "masking", object: mount.target, at: .slot(.root), path: path,
-            attributes: MountAttribute.readOnly)
+            attributes: MountAttribute.readOnly, flags: placeFlags(mount.target))
     }
 
     private mutating func homeContents(_ steps: inout StepList) {
@@ -204,7 +223,7 @@ struct RootSteps {
                 steps.add(
                     mis_step_mark, deed: "watching opens on", object: mount.target + sub, at: .slot(.root),
                     path: relative(mount.target + sub), descriptor: fanotify, number: FanotifyMarks.flags,
-                    value: mask)
+                    value: mask, flags: placeFlags(mount.target + sub))
             }
         }
     }

@@ -17,9 +17,6 @@ enum Slot: Int32 {
     case listener
     case fresh
     case mountNamespace
-    /// The first mask of a file and of a folder of /proc.
-    case fileMask
-    case folderMask
 
     /// From here on: user namespaces for idmapped mounts, one for each owner.
     static let firstIdmap: Int32 = 16
@@ -128,7 +125,16 @@ enum SentDescriptor: UInt32 {
             text: target)
     }
 
-    /// A fresh file system, mounted at `path` of the private root.
+    /// A fresh file system, mounted at `path` of the private root, where nothing but our own is on the way.
+    mutating func ownFileSystem(_ type: String, options: [(String, String)] = [], attributes: UInt64, path: String) {
+        var text = ""
+        for (key, value) in options { text += (text.isEmpty ? "" : ",") + key + "=" + value }
+        add(
+            mis_step_mount_here, deed: "making a \(type) for", object: "/" + path, path: path, sourcePath: type,
+            text: text, attributes: attributes)
+    }
+
+    /// The same at any `path`.
     mutating func fileSystem(_ type: String, options: [(String, String)], attributes: UInt64, path: String) {
         newFileSystem(type, options: options, attributes: attributes, slot: .fresh, object: "/" + path)
         add(

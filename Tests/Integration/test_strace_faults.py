@@ -47,7 +47,7 @@ print(json.dumps({
 
 CALLS = [
     "clone3", "unshare", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "pivot_root",
-    "umount2", "fchdir", "chdir", "mkdirat", "symlinkat", "mknodat", "fchownat", "sethostname", "setgroups",
+    "mount", "umount2", "fchdir", "chdir", "mkdirat", "symlinkat", "mknodat", "fchownat", "sethostname", "setgroups",
     "setresuid", "setresgid", "capset", "prctl", "prlimit64", "keyctl", "landlock_create_ruleset", "landlock_add_rule",
     "landlock_restrict_self", "seccomp", "close_range", "dup3", "execveat", "memfd_create", "socketpair", "pidfd_open",
     "sendmsg", "setsid", "fanotify_init", "fanotify_mark", "timerfd_create", "epoll_create1", "signalfd4", "flock",
@@ -144,6 +144,7 @@ def test_a_launch_in_which_one_call_fails(make_sandbox, abstract: str, leftovers
         "clone3",
         "unshare",
         "move_mount",
+        "mount",
         "pivot_root",
         "landlock_restrict_self",
         "seccomp",

@@ -25,7 +25,7 @@ enum mis_step_kind {
     mis_step_file = 10,             /* place/path; number: mode; text: contents */
     mis_step_symlink = 11,          /* place/path; text: where it points */
     mis_step_mount_attributes = 12, /* place/path; attributes; recursive by flag */
-    mis_step_pivot = 13,            /* slot: becomes the root; the old root is gone afterwards */
+    mis_step_pivot = 13,            /* the current folder becomes the root; the old root is gone afterwards */
     mis_step_receive = 14,          /* a descriptor the launcher sent over the socket -> slot `number` */
     mis_step_hostname = 15,         /* text */
     mis_step_loopback = 16,         /* lo goes up */
@@ -55,8 +55,10 @@ enum mis_step_kind {
     mis_step_open = 40,              /* place/path -> slot, O_PATH */
     mis_step_execute = 41,           /* the init; data: struct mis_execution */
     mis_step_open_namespace = 42,    /* path, a link in a procfs -> slot */
-    mis_step_cover = 43,             /* like bind; the first mount -> slot, and the later ones are clones of that */
+    mis_step_mount_here = 43,        /* path; source_path: type; text: options; attributes, but not read-only */
     mis_step_close_others = 44,      /* all descriptors but those of data: struct mis_execution */
+    mis_step_bind_here = 45,         /* source_path -> path; attributes, identity */
+    mis_step_enter = 46,             /* slot: becomes the current folder, where the steps called `here` begin */
 };
 
 enum mis_step_flags {
@@ -64,6 +66,10 @@ enum mis_step_flags {
     mis_flag_may_be_absent = 2,  /* ENOENT is not a failure */
     mis_flag_check_identity = 4, /* the source must be the very object the plan saw */
     mis_flag_listener = 8,       /* seccomp: with a notification descriptor */
+    /* No folder on the way to the place, or to the source, can have become a symlink: the call that mounts may find it
+     * by its name. It does not follow one at the end. */
+    mis_flag_sure_place = 16,
+    mis_flag_sure_source = 32,
 };
 
 /* `place`/`source` of a step: a slot's number, or the calling process's root. */
