@@ -15,4 +15,5 @@ timeout 300 $MIS run --require bpf -- true || exit 1
 exec timeout 1700 python3 -B -m pytest -q -rfEs -p no:cacheprovider --durations=15 --junitxml=/payload/out/pytest.xml \
   -k "not test_control and not test_layer and not test_posture and not test_document and not test_absurd and not test_a_large_program \
 and not sudo and not test_a_flood and not (user and (test_inside or test_orphans or test_an_exception))" \
-  tier_bpf.py test_policy.py test_policy_calls.py test_policy_swap.py test_policy_table.py test_exit_status.py test_record.py test_lifecycle.py test_attack_*.py
+  tier_bpf.py test_policy.py test_policy_calls.py test_policy_swap.py test_policy_table.py test_exit_status.py test_record.py test_lifecycle.py test_swapped_paths.py \
+  test_attack_*.py
