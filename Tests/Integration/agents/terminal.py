@@ -85,8 +85,20 @@ class Terminal:
             if re.search(pattern, shown.rstrip(), re.MULTILINE):
                 return shown
             if time.monotonic() > end:
-                raise AssertionError(f"no {pattern!r} within {seconds} s on the screen:\n{shown}")
+                raise AssertionError(f"no {pattern!r} within {seconds} s on the screen:\n{shown}\n{self.threads()}")
             time.sleep(0.1)
+
+    def threads(self) -> str:
+        """The shell's descendants, a line a thread: what each is doing or waiting for in the kernel."""
+        shell = self._tmux("display-message", "-p", "#{pane_pid}").strip()
+        listed = subprocess.run(["ps", "-eLo", "pid,ppid,pgid,sid,tpgid,tid,stat,wchan:24,comm"], check=True,
+                                capture_output=True, text=True, timeout=20).stdout.splitlines()
+        known, told = {shell}, [listed[0]]
+        # Parents before children, but where numbers have been used up: as often as it takes.
+        for _ in range(8):
+            known |= {line.split()[0] for line in listed[1:] if line.split()[1] in known}
+        told += [line for line in listed[1:] if line.split()[0] in known]
+        return "\n".join(told)
 
     def command(self, line: str) -> str:
         """Run a command line in the shell, and return what it wrote."""
