@@ -24,7 +24,8 @@ public struct KernelRules: Sendable, Equatable {
         public var rule: Int?
     }
 
-    /// An object of the host that is denied under every name it has, whatever is shown at its path.
+    /// An object of the host that is denied under every name it has, whatever is shown at its path. What was not there when
+    /// the plan was made has no object; its name is denied.
     public struct DeniedPlace: Sendable, Equatable {
         public var path: String
         public var rule: Int
@@ -95,7 +96,7 @@ enum KernelPlanner {
         for (index, rule) in tree.rules.enumerated() {
             switch rule.pattern {
             case .path(let path):
-                if rule.access == .deny { kernel.denied.append(.init(path: path, rule: index)) }
+                if rule.access == .deny, !tree.wasAbsent(path) { kernel.denied.append(.init(path: path, rule: index)) }
                 let decision = rules.access(for: path)
                 guard seen.insert(path).isNew, decision.access != nil else { continue }
                 let rights = rights(decision)

@@ -275,6 +275,9 @@ struct MountPlanner {
         if case .present = host[path] { true } else { false }
     }
 
+    /// Whether it was looked for and not there. Where a symlink leads was not looked for by its own path.
+    func wasAbsent(_ path: String) -> Bool { host.holds(path) && host[path] == .absent }
+
     /// `path`, which does not exist, with the symlinks of the folders above it resolved.
     func canonical(_ path: String) -> String {
         var at = Paths.parent(path)

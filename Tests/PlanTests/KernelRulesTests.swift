@@ -50,6 +50,19 @@ import Testing
         #expect(name.rights == [])
     }
 
+    /// What was not there is denied by its name alone; where a denied symlink leads, by the object, too.
+    @Test func onlyWhatWasLookedForInVainHasNoObject() throws {
+        let kernel = try kernel(
+            world {
+                $0.host["/project/none"] = .absent
+                $0.rule(.deny, "/project/none")
+                $0.link("/project/shown", to: "/srv/secret")
+                $0.rule(.deny, "/project/shown")
+            })
+        #expect(kernel.denied.map(\.path) == ["/project/shown", "/srv/secret"])
+        #expect(kernel.names.map(\.parts).contains(["none"]))
+    }
+
     @Test func aProtectedNameThatDoesNotExistIsTheKernels() throws {
         let plan = try world {
             $0.rule(.protect, "/project/.git/hooks")

@@ -45,6 +45,15 @@ struct World {
         object(path, mode_t(S_IFREG) | 0o644, owner, links)
     }
 
+    /// A symlink to a file, as looking at the symlink shows it: the file has not been looked at by its own path.
+    mutating func link(_ path: String, to target: String) {
+        file(path)
+        guard case .present(var object) = host[path] else { return }
+        object.canonical = target
+        object.links = [.init(path: path, target: target)]
+        host[path] = .present(object)
+    }
+
     mutating func rule(_ access: PathRule.Access, _ path: String) {
         profile.filesystem.rules.append(
             PathRule(

@@ -69,10 +69,8 @@ public final class KernelGuard {
         policy.objects = [ObjectRule(descriptor: image, rights: .execute, rule: 0)]
         var held: [Int32] = []
         var deniedObjects: [ObjectIdentity] = []
-        var folders = FolderNames()
         for place in rules.denied {
-            // What is not there needs no denial; its name has one.
-            if folders.areWithout(place.path) { continue }
+            // What is gone needs no denial; its name has one.
             guard let file = try? FileDescriptor.openWithoutSymlinks(place.path, O_PATH) else { continue }
             let identity = try file.status().identity
             let number = file.release()
