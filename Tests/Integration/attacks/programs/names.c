@@ -82,8 +82,9 @@ static void *flipper(void *unused) {
         if (symlink(argument("target"), flip) == 0)
             sched_yield();
         snprintf(other, sizeof other, "%s.new", flip);
-        if (link(decoy, other) == 0)
-            rename(other, flip);
+        /* The reader has a turn at both, also where the two of them share a processor. */
+        if (link(decoy, other) == 0 && rename(other, flip) == 0)
+            sched_yield();
     }
     return NULL;
 }
