@@ -15,7 +15,10 @@ final class Terminal {
         takesInput = terminals[0]
     }
 
-    private var isForeground: Bool { tcgetpgrp(descriptor) == getpgrp() }
+    /// Keys do not reach the agent: when it was last tried, the terminal was not ours.
+    var waitsForForeground: Bool { takesInput && saved == nil }
+
+    var isForeground: Bool { tcgetpgrp(descriptor) == getpgrp() }
 
     /// Keys reach the agent's terminal as they are typed. Nothing happens in the background: the terminal is not ours
     /// then.

@@ -11,6 +11,8 @@ final class TerminalRelay {
     private var buffer = [UInt8](repeating: 0, count: 16384)
     private let output: Int32
     private var inputEnded = false
+    /// Runs while keys cannot reach the agent because the terminal is somebody else's.
+    private var look: Timer?
     /// The controller side answers EIO when nothing has the other side open any more.
     private(set) var isFinished = false
 
@@ -42,7 +44,28 @@ final class TerminalRelay {
         watch()
     }
 
+    /// Most shells bring a job that runs to the foreground without a word to it, and the kernel tells no change of a terminal's
+    /// foreground: in the background it is looked for.
+    private func awaitForeground() {
+        // By what the terminal is, not by whose it is: it may have become ours since it was left as it was.
+        guard terminal.waitsForForeground, !isFinished else {
+            if let timer = look?.descriptor { loop.forget(timer) }
+            look = nil
+            return
+        }
+        guard look == nil, let timer = try? Timer() else { return }
+        timer.start(after: Self.lookMilliseconds, every: Self.lookMilliseconds)
+        loop.watch(timer.descriptor) { [unowned self] _ in
+            look?.acknowledge()
+            if terminal.isForeground { resume() }
+        }
+        look = consume timer
+    }
+
+    private static let lookMilliseconds = 200
+
     private func watch() {
+        awaitForeground()
         var events: UInt32 = shown.isEmpty ? EventLoop.readable : 0
         if !typed.isEmpty { events |= EventLoop.writable }
         loop.watch(controller.number, for: events) { [unowned self] events in serveController(events) }

@@ -276,6 +276,28 @@ def test_brought_to_the_foreground(terminal: Pseudoterminal, user: Sandbox) -> N
     terminal.expect("got word")
 
 
+def test_brought_to_the_foreground_later(terminal: Pseudoterminal, user: Sandbox) -> None:
+    """Long after it began, and again after it was stopped and went on in the background: bash tells a running job nothing."""
+    shell(terminal, user)
+    terminal.type_keys("$MISRUN /bin/sh -c 'echo be''gun; read line; echo got $line; read line; echo got $line' &\r")
+    terminal.expect("begun")
+    assert not terminal.is_raw
+    terminal.type_keys("fg\r")
+    wait_for(lambda: terminal.is_raw, "raw mode after fg")
+    terminal.type_keys("word\r")
+    terminal.expect("got word")
+    terminal.type_keys("\x1a")
+    terminal.expect("Stopped")
+    terminal.expect("READY> ")
+    terminal.type_keys("bg\r")
+    terminal.expect("READY> ")
+    assert not terminal.is_raw
+    terminal.type_keys("fg\r")
+    wait_for(lambda: terminal.is_raw, "raw mode after bg and fg")
+    terminal.type_keys("another\r")
+    terminal.expect("got another")
+
+
 def test_hanging_up_ends_it(terminal: Pseudoterminal, sandbox: Sandbox, leftovers: Leftovers) -> None:
     process = start(terminal, sandbox, "/bin/sh", "-c", "echo begun; exec sleep 30")
     terminal.expect("begun")
