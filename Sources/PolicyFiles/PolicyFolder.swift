@@ -16,7 +16,7 @@ public struct PolicyFolderError: Error, CustomStringConvertible {
 ///     whitelist.toml   W, or a symlink to it
 ///     store/           verified copies, the last ten of each kind
 ///     active.json      which of these are in force
-///     history.jsonl    what came into force, and what was refused
+///     history.jsonl    what came into force, and what was refused; before it, history.jsonl.1
 ///
 /// All but `incoming` is written by mis alone, under a lock, by rename.
 public struct PolicyFolder: Sendable {
@@ -29,6 +29,8 @@ public struct PolicyFolder: Sendable {
     public var store: String { path + "/store" }
     public var whitelistFile: String { path + "/whitelist.toml" }
     public var historyFile: String { path + "/history.jsonl" }
+    /// What `historyFile` was before it grew too long.
+    public var olderHistoryFile: String { historyFile + ".1" }
     var activeFile: String { path + "/active.json" }
 
     /// Bundles of a kind that are kept, to go back to.
@@ -174,13 +176,20 @@ public struct PolicyFolder: Sendable {
         }
     }
 
-    /// One line of history. That it cannot be written does not stop a policy from coming into force.
+    /// Bytes of history.jsonl from which on a new one is begun. Whoever puts one bad bundle after another into `incoming` fills
+    /// two of these, and no disk.
+    static let historyLimit: UInt64 = 4 << 20
+
+    /// One line of history; under the lock. That it cannot be written does not stop a policy from coming into force.
     func note(_ event: String, now: Int64, _ members: (inout JSONWriter) -> Void) {
         var writer = JSONWriter()
         writer.object { writer in
             writer.member("time", UTCTime.text(now))
             writer.member("event", event)
             members(&writer)
+        }
+        if let size = try? FileStatus(of: historyFile).size, size >= Self.historyLimit {
+            unsafe rename(historyFile, olderHistoryFile)
         }
         guard let file = try? FileDescriptor.open(historyFile, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o600)
         else { return }

@@ -197,7 +197,7 @@ final class PolicyWatch {
 
     private static func matters(_ name: String?) -> Bool {
         guard let name else { return true }
-        return name != "lock" && name != "history.jsonl" && !name.hasPrefix("active.json.")
+        return name != "lock" && !name.hasPrefix("history.jsonl") && !name.hasPrefix("active.json.")
             && !(name.hasPrefix(".") && !name.hasPrefix(".."))
     }
 }

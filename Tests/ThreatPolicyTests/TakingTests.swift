@@ -72,6 +72,34 @@ import Testing
         #expect(history == ["accepted", "refused", "refused", "refused"])
     }
 
+    /// Nobody fills the disk with bundles that are refused.
+    @Test func aLongHistoryIsBegunAnew() throws {
+        func size(_ path: String) throws -> Int {
+            try #require(FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
+        }
+        let old = Data(repeating: UInt8(ascii: "o"), count: Int(PolicyFolder.historyLimit) - 1)
+        try old.write(to: URL(fileURLWithPath: folder.historyFile))
+        try put(try bundle(5))
+        #expect(look().taken == [.accepted(.hotfix, serial: 5)])
+        // One byte short of the limit: it goes on in the same file.
+        #expect(!FileManager.default.fileExists(atPath: folder.olderHistoryFile))
+        let full = try size(folder.historyFile)
+        #expect(full > old.count)
+        for serial in UInt64(6)...7 {
+            try put(try bundle(serial))
+            #expect(look().taken == [.accepted(.hotfix, serial: serial)])
+        }
+        #expect(try size(folder.olderHistoryFile) == full)
+        #expect(history == ["accepted", "accepted"])
+        // The one before that goes.
+        try old.write(to: URL(fileURLWithPath: folder.olderHistoryFile))
+        try (old + [0]).write(to: URL(fileURLWithPath: folder.historyFile))
+        try put(try bundle(8))
+        #expect(look().taken == [.accepted(.hotfix, serial: 8)])
+        #expect(try size(folder.olderHistoryFile) == old.count + 1)
+        #expect(history == ["accepted"])
+    }
+
     /// What the machine's own trouble is says nothing against the bundle: it is taken when that is over.
     @Test func aBundleThatCannotBeKeptIsTriedAgain() throws {
         try put(try bundle(5))

@@ -145,8 +145,8 @@ struct PolicyLog: ParsableCommand {
 
     func run() throws {
         let folder = try PolicyTools.folder()
-        if (try? FileStatus(of: folder.historyFile)) != nil {
-            Messages.print(try PolicyTools.read(folder.historyFile, limit: 64 << 20))
+        for file in [folder.olderHistoryFile, folder.historyFile] where (try? FileStatus(of: file)) != nil {
+            Messages.print(try PolicyTools.read(file, limit: 64 << 20))
         }
         guard (try? FileStatus(of: folder.whitelistFile, flags: 0)) != nil else { return }
         // Where a symlink leads is where git knows the file.
