@@ -60,14 +60,35 @@ public final class SandboxCgroup: Sendable {
 
     /// Reads the counters. After the last process ended they still stand.
     public func usage() -> CgroupUsage {
-        var usage = CgroupUsage()
-        readProcessor(into: &usage)
-        readMemory(into: &usage)
+        var usage = totals()
+        if let folder = folder(.cpu), let text = folder.read("cpu.stat") {
+            usage.throttledPeriods = CgroupFile.value(of: "nr_throttled", in: text)
+            usage.throttledMicroseconds =
+                folder.controller == nil
+                ? CgroupFile.value(of: "throttled_usec", in: text)
+                : CgroupFile.value(of: "throttled_time", in: text).map { $0 / 1000 }
+        }
+        usage.memory = memoryInUse()
+        if !isLegacyMemory, let events = folder(.memory)?.read("memory.events") {
+            usage.memoryLimitHits = CgroupFile.value(of: "max", in: events)
+        }
         if let folder = folder(.processes) {
             usage.processes = folder.read("pids.current").flatMap(CgroupFile.number)
-            usage.processesPeak = folder.read("pids.peak").flatMap(CgroupFile.number)
             usage.processLimitHits = folder.read("pids.events").flatMap { CgroupFile.value(of: "max", in: $0) }
         }
+        return usage
+    }
+
+    /// Of the counters those that sum up a run: each is a file, and a run's end waits for them.
+    public func totals() -> CgroupUsage {
+        var usage = CgroupUsage()
+        usage.cpuMicroseconds = processorTime()
+        if let folder = folder(.memory) {
+            usage.memoryPeak = folder.read(isLegacyMemory ? "memory.max_usage_in_bytes" : "memory.peak")
+                .flatMap(CgroupFile.number)
+            usage.outOfMemoryKills = outOfMemoryKills()
+        }
+        usage.processesPeak = folder(.processes)?.read("pids.peak").flatMap(CgroupFile.number)
         return usage
     }
 
@@ -82,30 +103,6 @@ public final class SandboxCgroup: Sendable {
     /// The bytes charged now.
     public func memoryInUse() -> UInt64? {
         folder(.memory)?.read(isLegacyMemory ? "memory.usage_in_bytes" : "memory.current").flatMap(CgroupFile.number)
-    }
-
-    private func readProcessor(into usage: inout CgroupUsage) {
-        usage.cpuMicroseconds = processorTime()
-        guard let folder = folder(.cpu), let text = folder.read("cpu.stat") else { return }
-        usage.throttledPeriods = CgroupFile.value(of: "nr_throttled", in: text)
-        usage.throttledMicroseconds =
-            folder.controller == nil
-            ? CgroupFile.value(of: "throttled_usec", in: text)
-            : CgroupFile.value(of: "throttled_time", in: text).map { $0 / 1000 }
-    }
-
-    private func readMemory(into usage: inout CgroupUsage) {
-        usage.memory = memoryInUse()
-        guard let folder = folder(.memory) else { return }
-        if isLegacyMemory {
-            usage.memoryPeak = folder.read("memory.max_usage_in_bytes").flatMap(CgroupFile.number)
-        } else {
-            usage.memoryPeak = folder.read("memory.peak").flatMap(CgroupFile.number)
-        }
-        usage.outOfMemoryKills = outOfMemoryKills()
-        if !isLegacyMemory, let events = folder.read("memory.events") {
-            usage.memoryLimitHits = CgroupFile.value(of: "max", in: events)
-        }
     }
 
     /// How many processes the OOM killer ended for this cgroup's own limit.

@@ -64,9 +64,10 @@ public final class FanotifyArbiter {
     var digests: ContentDigests?
 
     let group: FileDescriptor
-    private let decider: any PathDecider
+    private lazy var decider = makeDecider()
+    private let makeDecider: () -> any PathDecider
     let gate: ViolationGate
-    private var denied: [ObjectIdentity: Int32]
+    private let denied: DeniedObjects
     private let names: (any TakenNames)?
     let events: OpenedEvents
     private var canSettle = true
@@ -76,14 +77,16 @@ public final class FanotifyArbiter {
 
     /// - Parameters:
     ///   - group: a duplicate is kept; the caller keeps its own.
+    ///   - decider: asked for when the first question comes: laying it out takes a while.
     ///   - deniedObjects: objects denied under every name, with the rule that says so.
     ///   - names: tells of objects renamed away from a denied name pattern; `nil` when no such pattern is in force.
     public init(
-        group: borrowing FanotifyGroup, decider: any PathDecider, deniedObjects: [ObjectIdentity: Int32],
+        group: borrowing FanotifyGroup, decider: @autoclosure @escaping () -> any PathDecider,
+        deniedObjects: DeniedObjects,
         gate: ViolationGate, names: (any TakenNames)? = nil
     ) throws(Errno) {
         self.group = try group.descriptor.duplicate()
-        self.decider = decider
+        makeDecider = decider
         self.gate = gate
         self.names = names
         denied = deniedObjects
@@ -211,7 +214,7 @@ public final class FanotifyArbiter {
         if !events.isDescribed {
             return .deny(operation: operation, .undecidable("its path cannot be told"))
         }
-        if !denied.isEmpty, let rule = denied[events.identity] { return .deny(operation: operation, .rule(rule)) }
+        if let rule = denied[events.identity] { return .deny(operation: operation, .rule(rule)) }
 
         return events.withPath { decide($0, operation) }
     }

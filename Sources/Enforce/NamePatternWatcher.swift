@@ -73,7 +73,8 @@ public final class NamePatternWatcher: TakenNames {
     public private(set) var unwatched: [Root] = []
 
     private let patterns: [NamePattern]
-    private let decider: any PathDecider
+    private lazy var decider = makeDecider()
+    private let makeDecider: () -> any PathDecider
     private let quarantine: Quarantine
     private let gate: ViolationGate
     private let events: NameEvents
@@ -88,12 +89,14 @@ public final class NamePatternWatcher: TakenNames {
     private static let mostFollowed = 100_000
     private static let depth = 100
 
+    /// - Parameter decider: asked for when the first name changes.
     /// - Throws: EINVAL before Linux 5.17, EPERM without CAP_SYS_ADMIN in the initial user namespace.
     public init(
-        roots: [Root], patterns: [NamePattern], decider: any PathDecider, quarantine: Quarantine, gate: ViolationGate
+        roots: [Root], patterns: [NamePattern], decider: @autoclosure @escaping () -> any PathDecider,
+        quarantine: Quarantine, gate: ViolationGate
     ) throws(SystemError) {
         self.patterns = patterns.filter { !$0.names.isEmpty }
-        self.decider = decider
+        makeDecider = decider
         self.quarantine = quarantine
         self.gate = gate
         do throws(Errno) {

@@ -41,17 +41,34 @@ public enum HostProbe {
 
     /// Mount points of this process's mount namespace.
     public static func mountPoints() throws(Errno) -> [String] {
-        try readText("/proc/self/mountinfo", limit: 16 << 20).split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: " ", maxSplits: 5)
-            return fields.count > 4 ? unescape(fields[4]) : nil
+        let file = try FileDescriptor.open("/proc/self/mountinfo", O_RDONLY)
+        guard let table = try file.readAll(limit: 16 << 20) else { throw Errno(EFBIG) }
+        return mountPoints(in: table)
+    }
+
+    /// The fifth field of each line of a mountinfo table. Its bytes are looked at one by one: a start waits for this.
+    static func mountPoints(in table: [UInt8]) -> [String] {
+        var points: [String] = []
+        var point: [UInt8] = []
+        var field = 0
+        for byte in table {
+            switch byte {
+            case UInt8(ascii: "\n"):
+                if field >= 4 { points.append(unescape(point)) }
+                point.removeAll(keepingCapacity: true)
+                field = 0
+            case UInt8(ascii: " "): field += 1
+            default: if field == 4 { point.append(byte) }
+            }
         }
+        return points
     }
 
     /// mountinfo writes space, tab, newline and backslash as three octal digits.
-    static func unescape(_ text: Substring) -> String {
-        guard text.utf8.contains(UInt8(ascii: "\\")) else { return String(text) }
+    private static func unescape(_ text: [UInt8]) -> String {
+        guard text.contains(UInt8(ascii: "\\")) else { return String(decoding: text, as: UTF8.self) }
         var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
+        var rest = text[...]
         while let byte = rest.popFirst() {
             if byte == UInt8(ascii: "\\"), rest.count >= 3,
                 let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)

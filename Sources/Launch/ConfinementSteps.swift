@@ -15,7 +15,11 @@ struct ConfinementSteps {
     private var ground: Groundwork { plan.groundwork }
     private var privileged: Bool { ground.isPrivileged }
 
-    func write(umask: UInt32, execution: mis_execution, filter: SeccompFilter, to steps: inout StepList) {
+    /// - Parameter mayChange: the filter may be changed while the child waits, so it comes after that: see
+    ///   ``SandboxedProcess/use(_:)``. Else it comes before, for then nobody waits for it.
+    func write(
+        umask: UInt32, execution: mis_execution, filter: SeccompFilter, mayChange: Bool, to steps: inout StepList
+    ) {
         landlock(&steps)
         limits(&steps)
         if privileged {
@@ -48,6 +52,7 @@ struct ConfinementSteps {
             value: plan.capabilities)
         steps.add(mis_step_no_new_privileges, deed: "giving up new privileges")
         if plan.landlock.isNeeded { steps.add(mis_step_landlock_restrict, deed: "putting on Landlock", slot: .ruleset) }
+        if !mayChange { self.filter(filter, &steps) }
         // All of this went on beside the launcher's own preparations; the agent comes only after them.
         steps.add(mis_step_wait, deed: "waiting for the launcher")
         // A change of credentials has cleared it.
@@ -56,6 +61,13 @@ struct ConfinementSteps {
         steps.add(mis_step_close_others, deed: "closing the launcher's descriptors", data: execution)
         // Not before: all that went before opened files, and among so many.
         if let files = plan.limits.files { limit("open files", Int32(RLIMIT_NOFILE.rawValue), files, &steps) }
+        if mayChange { self.filter(filter, &steps) }
+        steps.add(mis_step_mask, deed: "restoring the file mode creation mask", number: UInt64(umask))
+        steps.add(mis_step_execute, deed: "starting the sandbox's init", data: execution)
+    }
+
+    /// What is done behind it are calls that every filter allows: waiting, sending, closing, executing.
+    private func filter(_ filter: SeccompFilter, _ steps: inout StepList) {
         let pointer = unsafe filter.instructions.withUnsafeBytes { unsafe steps.arena.bytes($0) }
         unsafe steps.add(
             mis_step_seccomp, deed: "putting on the system-call filter", slot: .listener,
@@ -66,8 +78,6 @@ struct ConfinementSteps {
                 mis_step_send, deed: "handing over the system-call listener", slot: .listener,
                 number: UInt64(SentDescriptor.listener.rawValue))
         }
-        steps.add(mis_step_mask, deed: "restoring the file mode creation mask", number: UInt64(umask))
-        steps.add(mis_step_execute, deed: "starting the sandbox's init", data: execution)
     }
 
     private func userNamespace(_ steps: inout StepList) {

@@ -7,7 +7,8 @@ import Seccomp
 public enum Launcher {
     /// Clones the sandbox's first process, which makes the file systems every sandbox has, and then waits for what the
     /// profile says. It has copies of the descriptors that are open now, so whatever
-    /// ``launch(_:cgroupTasks:from:image:fanotify:reasoning:)`` hands it must be.
+    /// ``build(_:in:fanotify:)`` and
+    /// ``confine(_:in:cgroupTasks:image:reasoning:filterMayChange:)`` hand it must be.
     /// - Parameter cgroup: a cgroup v2 directory to be born in.
     public static func begin(
         _ foundation: Foundation, cgroup: Int32?, guardian: Guardian
@@ -46,20 +47,36 @@ public enum Launcher {
         sandbox.goOn(steps, ground: ground)
     }
 
-    /// Gives the sandbox its plan. It goes as far as it can without the supervisor: see ``SandboxedProcess/open()``.
+    /// Gives the sandbox its plan's mounts, below the private root.
     /// - Parameters:
     ///   - plan: of the ground that was laid for the sandbox.
-    ///   - cgroupTasks: v1 `tasks` files; the child writes itself into each.
-    ///   - image: the sandbox's init, from ``InitImage/open()``.
     ///   - fanotify: the permission group, where opens are asked about; marked by the child before the agent runs.
-    ///   - reasoning: the writing end the agent gets as `MIS_REASONING_FD`.
-    public static func launch(
-        _ plan: SandboxPlan, cgroupTasks: [String], from sandbox: SandboxedProcess, image: Int32, fanotify: Int32?,
-        reasoning: Int32?
+    public static func build(
+        _ plan: SandboxPlan, in sandbox: SandboxedProcess, fanotify: Int32?
     ) throws(LaunchFailure) {
         guard plan.groundwork == sandbox.ground else {
             throw LaunchFailure(Errno(EINVAL).doing("giving a sandbox the plan", "of another"))
         }
+        var steps = StepList()
+        let idmaps = try IdmapTable(plan)
+        var root = RootSteps(plan: plan, idmaps: idmaps, fanotify: fanotify)
+        root.write(to: &steps)
+        sandbox.goOn(steps, ground: plan.groundwork)
+        // The child needs them for the last of its mounts, and is at the first.
+        try idmaps.make(for: plan.identity, handingTo: sandbox)
+    }
+
+    /// Gives the sandbox what confines it, the last of its steps. It enters its cgroups and the private root, and goes as far
+    /// as it can without the supervisor: see ``SandboxedProcess/open()``.
+    /// - Parameters:
+    ///   - cgroupTasks: v1 `tasks` files; the child writes itself into each.
+    ///   - image: the sandbox's init, from ``InitImage/open()``.
+    ///   - reasoning: the writing end the agent gets as `MIS_REASONING_FD`.
+    ///   - filterMayChange: whether ``SandboxedProcess/use(_:)`` may follow.
+    public static func confine(
+        _ plan: SandboxPlan, in sandbox: SandboxedProcess, cgroupTasks: [String], image: Int32, reasoning: Int32?,
+        filterMayChange: Bool
+    ) throws(LaunchFailure) {
         let filter: SeccompFilter
         do {
             filter = try SeccompFilters.filter(for: plan.seccomp)
@@ -67,20 +84,19 @@ public enum Launcher {
             throw LaunchFailure(Errno(EINVAL).doing("making the system-call filter", "\(error)"))
         }
         var steps = StepList()
-        let idmaps = try IdmapTable(plan)
-        try idmaps.hand(to: sandbox, &steps)
         for tasks in cgroupTasks {
             steps.add(mis_step_join_cgroup, deed: "joining the cgroup", object: tasks, path: tasks)
         }
         // Its root is where its maker is.
         steps.add(mis_step_unshare, deed: "making the cgroup namespace", number: UInt64(CLONE_NEWCGROUP))
-        var root = RootSteps(plan: plan, idmaps: idmaps.slots, fanotify: fanotify)
-        root.write(to: &steps)
+        steps.add(mis_step_pivot, deed: "entering the private root")
         let mask = umask(0)
         umask(mask)
         let execution = unsafe execution(
             plan, image: image, status: sandbox.status, reasoning: reasoning, arena: steps.arena)
-        unsafe ConfinementSteps(plan: plan).write(umask: mask, execution: execution, filter: filter, to: &steps)
+        unsafe ConfinementSteps(plan: plan).write(
+            umask: mask, execution: execution, filter: filter, mayChange: filterMayChange, to: &steps)
+        sandbox.filterMayChange = filterMayChange
         sandbox.goOn(steps, ground: plan.groundwork)
     }
 
@@ -101,51 +117,6 @@ public enum Launcher {
         unsafe execution.arguments = arena.strings([Array("mis-init".utf8), Array(options.utf8)] + plan.arguments)
         unsafe execution.environment = arena.strings(plan.environment.map { Array("\($0.name)=\($0.value)".utf8) })
         return unsafe execution
-    }
-}
-
-/// One user namespace for each owner that idmapped mounts show as the agent.
-private final class IdmapTable {
-    /// Where the child keeps them.
-    private(set) var slots: [(owner: OwnerMap, slot: Int32)] = []
-    private var namespaces: [Int32] = []
-    private var holders: [Int32] = []
-
-    init(_ plan: SandboxPlan) throws(LaunchFailure) {
-        for mount in plan.mounts {
-            guard let map = mount.idmap, !slots.contains(where: { $0.owner == map }) else { continue }
-            let slot = Slot.firstIdmap + Int32(namespaces.count)
-            guard slot < Int32(mis_slot_count) else {
-                throw LaunchFailure(
-                    Errno(EMFILE).doing(
-                        "showing files of so many owners as the agent's", "\(slots.count) and more",
-                        remedy: "list fewer folders, or such that belong to the same account"))
-            }
-            var holder: Int32 = 0
-            namespaces.append(try OwnerMapping.open(map, identity: plan.identity, holder: &holder).release())
-            holders.append(holder)
-            slots.append((map, slot))
-        }
-    }
-
-    /// The child is there already, with a table of descriptors of its own: it receives them before all else.
-    func hand(to sandbox: SandboxedProcess, _ steps: inout StepList) throws(LaunchFailure) {
-        for (index, namespace) in namespaces.enumerated() {
-            do throws(Errno) {
-                try sandbox.send(namespace)
-            } catch {
-                throw LaunchFailure(error.doing("handing over the id map"))
-            }
-            steps.add(
-                mis_step_receive, deed: "receiving the id map", number: UInt64(Slot.firstIdmap) + UInt64(index))
-        }
-    }
-
-    /// Sent, they are in the socket or with the child. Those who held the namespaces are long dead: nobody waits for them
-    /// here.
-    deinit {
-        for number in namespaces { close(number) }
-        for holder in holders { _ = clinux_wait_any_kind(holder) }
     }
 }
 

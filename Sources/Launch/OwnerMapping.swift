@@ -7,7 +7,7 @@ import Plan
 /// Each is made by a process that does nothing but wait in a new user namespace; once the namespace is open, the
 /// process is not needed any more.
 enum OwnerMapping {
-    /// - Parameter holder: the process to be reaped.
+    /// - Parameter holder: that process, ended but still to be reaped.
     static func open(
         _ map: OwnerMap, identity: AgentIdentity, holder: inout Int32
     ) throws(LaunchFailure) -> FileDescriptor {
@@ -27,9 +27,8 @@ enum OwnerMapping {
         let pid = unsafe mis_clone_namespace_holder(stack.base, stack.size, &raw)
         if pid < 0 { throw Errno(-pid) }
         let pidfd = FileDescriptor(owning: raw)
-        // Ended at once, reaped later: see IdmapTable.
-        defer { _ = clinux_pidfd_send_signal(pidfd.number, SIGKILL) }
         holder = pid
+        defer { _ = clinux_pidfd_send_signal(pidfd.number, SIGKILL) }
         // "disk id, host id, count".
         try writeText("\(map.user) \(identity.hostUser) 1\n", to: "/proc/\(pid)/uid_map")
         try writeText("\(map.group) \(identity.hostGroup) 1\n", to: "/proc/\(pid)/gid_map")

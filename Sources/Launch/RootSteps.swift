@@ -6,20 +6,20 @@ import Plan
 /// Steps that lay what the plan lists into the private root; nothing else exists in it but /proc and /dev.
 ///
 /// Everything is mounted below a tmpfs that stands on top of `/` but is not the root yet, so that host paths still
-/// resolve; pivot_root comes last. Targets are opened below that tmpfs without following symlinks, or found by their name
+/// resolve; pivot_root comes later. Targets are opened below that tmpfs without following symlinks, or found by their name
 /// where there can be none (``SurePlaces``).
 struct RootSteps {
     private let plan: SandboxPlan
-    private let idmaps: [(owner: OwnerMap, slot: Int32)]
+    private let idmaps: IdmapTable
     private let fanotify: Int32?
     private let privileged: Bool
     private let sure: SurePlaces
     private var made = PathIndex(["/", "/dev", "/proc"])
 
     /// - Parameters:
-    ///   - idmaps: for each owner whose files are shown as the agent's, the slot of a user namespace that says so.
+    ///   - idmaps: which the child receives before the first mount that needs one.
     ///   - fanotify: the group that is asked about opens, in tier fanotify.
-    init(plan: SandboxPlan, idmaps: [(owner: OwnerMap, slot: Int32)], fanotify: Int32?) {
+    init(plan: SandboxPlan, idmaps: IdmapTable, fanotify: Int32?) {
         self.plan = plan
         self.idmaps = idmaps
         self.fanotify = fanotify
@@ -33,7 +33,11 @@ struct RootSteps {
             steps.file(Paths.lastName(mount.target), text: text, at: .slot(.scratch))
         }
         for link in plan.links { self.link(link, &steps) }
-        for mount in plan.mounts { self.mount(mount, &steps) }
+        let first = plan.mounts.firstIndex { $0.idmap != nil }
+        for index in plan.mounts.indices {
+            if index == first { idmaps.receive(&steps) }
+            mount(plan.mounts[index], &steps)
+        }
         homeContents(&steps)
         steps.add(
             mis_step_mount_attributes, deed: "making the private root read-only", at: .slot(.root), path: "",
@@ -47,7 +51,6 @@ struct RootSteps {
                 number: UInt64(SentDescriptor.home.rawValue))
         }
         marks(&steps)
-        steps.add(mis_step_pivot, deed: "entering the private root")
     }
 
     private var hasPrivateHome: Bool {
@@ -117,7 +120,7 @@ struct RootSteps {
                 mis_step_bind, deed: "binding",
                 object: source == mount.target ? source : "\(source) at \(mount.target)",
                 at: .slot(.root), path: path, sourcePath: source, attributes: attributes,
-                idmap: idmaps.first { $0.owner == mount.idmap }?.slot ?? -1, identity: identity,
+                idmap: idmaps.slot(of: mount.idmap), identity: identity,
                 flags: (recursive ? mis_flag_recursive.rawValue : 0) | sourceFlags(source) | placeFlags(mount.target))
         case .tmpfs(let size, let mode, let owned):
             var options = [("mode", Self.octal(mode))]

@@ -39,6 +39,9 @@ public import Seccomp
     private var steps: [StepList]
     private var deeds: [(deed: String, object: String)]
     private var stack: Stack?
+    /// Processes that helped at the launch, and are over.
+    var helpers: [Int32] = []
+    var filterMayChange = false
     /// The last of the steps, as the child reads them: the plan's.
     private var last: mis_step_list?
 
@@ -92,9 +95,7 @@ public import Seccomp
         }
         switch mis_init_kind(message.kind) {
         case mis_init_prepared: return .prepared
-        case mis_init_ready:
-            releaseSetup()
-            return .ready
+        case mis_init_ready: return .ready
         case mis_init_exec_failed: return .executionFailed(Errno(message.value))
         case mis_init_stopped: return .stopped(signal: message.value)
         case mis_init_continued: return .continued
@@ -122,9 +123,15 @@ public import Seccomp
         unsafe _ = mis_give(setup, list)
     }
 
-    /// Gives the child another system-call filter than its plan's, with as much of a listener. Only before ``open()``: it
-    /// reads this step after that.
+    /// Gives the child another system-call filter than its plan's, with as much of a listener. Only before ``open()``, and if
+    /// it was said at the launch that this may be: it reads this step after that then.
     public func use(_ filter: SeccompFilter) throws(LaunchFailure) {
+        guard filterMayChange else {
+            throw LaunchFailure(
+                Errno(EBUSY).doing(
+                    "changing the system-call filter", "for a threat policy that came while the sandbox was made",
+                    remedy: "start it again"))
+        }
         guard let list = unsafe last, let first = unsafe list.steps, let arena = steps.last?.arena else {
             throw LaunchFailure(Errno(EINVAL).doing("changing the system-call filter of", "a sandbox without a plan"))
         }
@@ -144,10 +151,18 @@ public import Seccomp
         unsafe mis_abandon(setup)
         send(signal: SIGKILL)
         reap()
+        reapHelpers()
     }
 
-    /// The child runs on memory of its own now.
-    private func releaseSetup() {
+    /// Takes off the kernel what the launch's helpers left. They may have to wait for a processor to end on, so call it when
+    /// nobody waits for the launch any more.
+    public func reapHelpers() {
+        for helper in helpers { _ = clinux_wait_any_kind(helper) }
+        helpers = []
+    }
+
+    /// Gives back what the child read: it runs on memory of its own once it is ``Message/ready``.
+    public func releaseSetup() {
         steps = []
         stack = nil
     }

@@ -25,6 +25,8 @@ struct StreamFile: ~Copyable {
     private(set) var lostToLimit: UInt64 = 0
     private(set) var lostToErrors: UInt64 = 0
     private var lostSince: UInt64 = 0
+    /// A write stopped half way.
+    private var mayEndInHalf = false
 
     /// How far a stream goes.
     struct Extent: Sendable, Equatable {
@@ -109,10 +111,12 @@ struct StreamFile: ~Copyable {
                 done += count
             }
         } catch {
+            mayEndInHalf = true
             keepWholeLines(of: done)
             throw error
         }
         written = composed
+        mayEndInHalf = false
         if buffer.capacity > 4 * Self.batchSize { buffer = [] } else { buffer.removeAll(keepingCapacity: true) }
     }
 
@@ -134,7 +138,7 @@ struct StreamFile: ~Copyable {
 
     /// Best effort: if it fails, the next write covers the half line, and the verifier names it if none comes.
     private mutating func cutHalfLine() {
-        if let file = descriptor?.number { try? RecordIO.truncate(file, to: Int(written.bytes)) }
+        if mayEndInHalf, let file = descriptor?.number { try? RecordIO.truncate(file, to: Int(written.bytes)) }
     }
 
     /// Gives up what is buffered: the end has come and the disk still refuses.

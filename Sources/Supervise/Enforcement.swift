@@ -24,7 +24,8 @@ final class Enforcement {
     var kernel: KernelEnforcement?
     private var home: FileDescriptor?
     private var files: HomeFiles?
-    /// Laid out when first asked: in tiers landlock and bpf nothing asks before something is refused, and it takes a while.
+    /// Laid out when first asked: in tiers landlock and bpf nothing asks before something is refused, in tier fanotify the
+    /// agent's first execution, and it takes a while. By the supervisor's thread alone.
     private lazy var decider = ProfileDecider(
         RuleSet(plan.rules), unknown: .deny,
         mounts: plan.mounts.map { .init(target: $0.target, isSettled: Self.isSettled($0, plan)) })
@@ -61,8 +62,13 @@ final class Enforcement {
         sink.onViolation = { [unowned self] in settling.start(after: 60) }
     }
 
+    /// What can wait until the child is on its way, and comes before anybody asks.
+    func warmUp() {
+        if arbiter != nil { _ = decider }
+    }
+
     private func answerOpens(_ group: borrowing FanotifyGroup) throws(SystemError) {
-        var denied: [ObjectIdentity: Int32] = [:]
+        var denied = DeniedObjects()
         for object in plan.deniedObjects {
             denied[object.identity] = Int32(object.rule)
             // Held: its number is not given to another file while it counts.
@@ -76,7 +82,7 @@ final class Enforcement {
         let arbiter: FanotifyArbiter
         do {
             arbiter = try FanotifyArbiter(
-                group: group, decider: decider, deniedObjects: denied, gate: gate, names: patterns)
+                group: group, decider: self.decider, deniedObjects: denied, gate: gate, names: patterns)
         } catch {
             throw error.doing("keeping the group of permission events")
         }
@@ -102,7 +108,8 @@ final class Enforcement {
             return NamePatternWatcher.Root(hostPath: source, insidePath: mount.target)
         }
         let watcher = try NamePatternWatcher(
-            roots: roots, patterns: found, decider: decider, quarantine: Quarantine(path: quarantinePath), gate: gate)
+            roots: roots, patterns: found, decider: self.decider, quarantine: Quarantine(path: quarantinePath),
+            gate: gate)
         loop.watch(watcher.descriptor) { _ in watcher.handle() }
         patterns = watcher
         unenforced += watcher.unwatched.map {

@@ -35,6 +35,7 @@ public final class Supervisor {
     private var memoryWatch: OutOfMemoryWatch?
     private let violations: Violations
     private let enforcement: Enforcement
+    private var opensAtOnce = false
 
     /// Lays everything that must be there before the agent starts: watches, and who answers the kernel.
     /// - Parameters:
@@ -67,14 +68,27 @@ public final class Supervisor {
     /// What could not be enforced, found out while preparing.
     public var unenforced: [String] { enforcement.unenforced }
 
-    /// Serves `process`, on a thread of its own, until the sandbox is gone; call it once.
-    public func run(_ process: SandboxedProcess) -> SandboxOutcome {
+    /// Watches over `process`. Call it once, then ``run(_:)`` on a thread, then ``open(_:)``.
+    public func begin(_ process: SandboxedProcess) {
         self.process = process
         violations.onEmergency = { [unowned self] in kill(because: .policy, detail: "threat level 1") }
         violations.onLoss = { [unowned self] what in kill(because: .enforcementLost, detail: what) }
         watchSources(process)
-        // With nothing to wait for, the child need not wait for us either.
-        if !plan.handsOverBeforeStart { openGate(process) }
+        opensAtOnce = !plan.handsOverBeforeStart && isComplete(process)
+    }
+
+    /// Lets the agent start. Where the child hands something over first, that is done when it has.
+    ///
+    /// Of all that is here, this alone may be called beside ``run(_:)``: starting a thread takes a while, and the child need not
+    /// wait for that.
+    public func open(_ process: SandboxedProcess) {
+        if opensAtOnce { process.open() }
+    }
+
+    /// Serves `process`, on a thread of its own, until the sandbox is gone. When nothing needs its cgroup any more the recorder
+    /// is asked to stop.
+    public func run(_ process: SandboxedProcess) -> SandboxOutcome {
+        enforcement.warmUp()
         loop.run()
         return finish(process)
     }
@@ -112,6 +126,7 @@ public final class Supervisor {
         settled.start(after: 500)
         loop.watch(settled.descriptor) { [unowned self] _ in
             settled.acknowledge()
+            if ending.isReady { process.releaseSetup() }
             clinux_release_code()
         }
     }
@@ -121,7 +136,7 @@ public final class Supervisor {
     private func serveMessages(_ process: SandboxedProcess) {
         while let message = process.nextMessage() {
             switch message {
-            case .prepared: if plan.handsOverBeforeStart { openGate(process) }
+            case .prepared: if plan.handsOverBeforeStart, isComplete(process) { process.open() }
             case .ready: ending.isReady = true
             case .executionFailed(let error):
                 if ending.isReady {
@@ -142,15 +157,17 @@ public final class Supervisor {
         }
     }
 
-    /// Everything the child had to hand over has been taken: from here on the agent may run.
-    private func openGate(_ process: SandboxedProcess) {
+    /// Everything the child had to hand over has been taken.
+    /// - Returns: whether the agent may run; if not, it never will.
+    private func isComplete(_ process: SandboxedProcess) -> Bool {
         do {
             try enforcement.complete(inside: process.pid)
             if let filter = enforcement.filter { try process.use(filter) }
-            process.open()
+            return true
         } catch {
             ending.failure = error as? LaunchFailure ?? (error as? SystemError).map { LaunchFailure($0) }
             process.send(signal: SIGKILL)
+            return false
         }
     }
 
@@ -274,6 +291,9 @@ public final class Supervisor {
     // MARK: The end
 
     private func finish(_ process: SandboxedProcess) -> SandboxOutcome {
+        let usage = cgroup?.totals() ?? CgroupUsage()
+        // The cgroup may go: the record's thread has time for that. The kernel's programs know the sandbox by it.
+        if plan.tier < .bpf { recorder.requestStop() }
         // What pid 1 said last may still be in the socket.
         serveMessages(process)
         relay?.drain()
@@ -282,7 +302,7 @@ public final class Supervisor {
         readReasoning()
         reasoningLines.finish(to: recorder)
         enforcement.finish()
-        let usage = cgroup?.usage() ?? CgroupUsage()
+        recorder.requestStop()
         let exit = ending.exit(outOfMemory: usage.outOfMemoryKills ?? 0)
         let failure = ending.isReady ? nil : ending.failure ?? process.setupFailure()
         return SandboxOutcome(

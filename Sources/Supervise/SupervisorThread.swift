@@ -1,34 +1,27 @@
 public import Launch
 public import LinuxSystem
-public import Record
 
 /// The thread the supervisor runs on.
 ///
 /// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor any more, and its
-/// outcome only when the recorder has been asked to stop.
+/// outcome only when it has joined this one.
 @safe public final class SupervisorThread {
     private final class Passenger {
         let supervisor: Supervisor
         let process: SandboxedProcess
-        let recorder: SessionRecorder
         var outcome: SandboxOutcome?
 
-        init(_ supervisor: Supervisor, _ process: SandboxedProcess, _ recorder: SessionRecorder) {
+        init(_ supervisor: Supervisor, _ process: SandboxedProcess) {
             self.supervisor = supervisor
             self.process = process
-            self.recorder = recorder
         }
     }
 
     private var thread = pthread_t()
     private let passenger: Unmanaged<Passenger>
 
-    /// Starts it. When the sandbox is gone the recorder is asked to stop, so that its thread can come here for the
-    /// outcome. Pid 1's remains are cleared away while the record is ended.
-    public init(
-        _ supervisor: Supervisor, serving process: SandboxedProcess, recorder: SessionRecorder
-    ) throws(Errno) {
-        unsafe passenger = Unmanaged.passRetained(Passenger(supervisor, process, recorder))
+    public init(_ supervisor: Supervisor, serving process: SandboxedProcess) throws(Errno) {
+        unsafe passenger = Unmanaged.passRetained(Passenger(supervisor, process))
         clinux_share_heap()
         let code = unsafe pthread_create(
             &thread, nil,
@@ -36,7 +29,6 @@ public import Record
                 guard let context = unsafe context else { return nil }
                 let passenger = unsafe Unmanaged<Passenger>.fromOpaque(context).takeUnretainedValue()
                 passenger.outcome = passenger.supervisor.run(passenger.process)
-                passenger.recorder.requestStop()
                 passenger.process.reap()
                 return nil
             }, passenger.toOpaque())
@@ -46,7 +38,7 @@ public import Record
         }
     }
 
-    /// What came of it, once the recorder has been asked to stop.
+    /// What came of it, once it has been joined.
     public var outcome: SandboxOutcome? { unsafe passenger.takeUnretainedValue().outcome }
 
     /// Waits for the end. The supervisor itself is kept until the process ends: closing its notification groups takes

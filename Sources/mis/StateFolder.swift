@@ -10,6 +10,9 @@ struct StateFolder {
     /// Where the threat policy is, if there is one; `nil`: there is no place for it.
     let policy: String?
 
+    /// Whether there is one now.
+    var hasPolicy: Bool { policy.map { unsafe access($0, F_OK) == 0 } ?? false }
+
     struct Missing: Error, CustomStringConvertible {
         var description: String
     }

@@ -35,7 +35,7 @@ import Testing
                 ])
             gate = ViolationGate(reports, window: 0)
             let group = try FanotifyGroup()
-            var objects: [ObjectIdentity: Int32] = [:]
+            var objects = DeniedObjects()
             for (index, rule) in rules.enumerated() where rule.access == .deny && denied.contains(rule.text) {
                 objects[try identity(of: rule.text)] = Int32(index)
             }
@@ -243,7 +243,7 @@ import Testing
             let decider = ProfileDecider(RuleSet(rules("")), unknown: unknown, mounts: [])
             let group = try FanotifyGroup()
             let arbiter = try FanotifyArbiter(
-                group: group, decider: decider, deniedObjects: [:], gate: ViolationGate(reports))
+                group: group, decider: decider, deniedObjects: DeniedObjects(), gate: ViolationGate(reports))
             let base = TemporaryFolder()
             let python = try SandboxedPython(base: base.path + "/root", mounts: [.init(path: outside.path)])
             try group.mark(mountAt: "/proc/\(python.pid)/root\(outside.path)")

@@ -35,7 +35,8 @@ import Testing
                         rule: Int32(2 + index))
                 }, decider: decider, quarantine: Quarantine(path: folder.path + "/aside"), gate: gate)
             arbiter = try FanotifyArbiter(
-                group: group, decider: decider, deniedObjects: [:], gate: gate, names: watches ? watcher : nil)
+                group: group, decider: decider, deniedObjects: DeniedObjects(), gate: gate,
+                names: watches ? watcher : nil)
             python = try SandboxedPython(
                 base: folder.path + "/root",
                 mounts: [.init(path: work), .init(path: "/usr", readOnly: true)], ownPids: ownPids)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from harness import PATIENCE, Sandbox, descendants, inside_namespace, mount, unmount, wait_for
 
-# The first step behind the plan, the third of its kind; and one before the sandbox has mounts of its own.
-BEHIND_THE_PLAN = ("-e", "trace=unshare", "-e", "inject=unshare:signal=SIGSTOP:when=3")
+# The first step behind the plan, a file of its own making for /etc; and one before the sandbox has mounts of its own.
+BEHIND_THE_PLAN = ("-P", "group", "-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP:when=1")
 BEFORE_ALL_MOUNTS = (
     "-P", "/proc/self/setgroups", "-e", "trace=openat", "-e", "inject=openat:signal=SIGSTOP:when=1",
 )  # fmt: skip

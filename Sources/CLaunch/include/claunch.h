@@ -14,7 +14,7 @@ struct mis_step_list {
     size_t count;
 };
 
-enum { mis_list_count = 3 };
+enum { mis_list_count = 4 };
 
 struct mis_setup {
     struct mis_step_list lists[mis_list_count];

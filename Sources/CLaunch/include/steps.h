@@ -3,8 +3,9 @@
  *
  * The launcher decides everything and writes it down here; the child only obeys, in order, with raw system calls,
  * and stops at the first failure. Nothing is allocated, looked up or decided in the child. All pointers refer to
- * memory the launcher keeps until the child has executed the init. The steps come as three lists: what every sandbox
- * begins with; while the child is at that, what the profile adds; and then, what the plan adds.
+ * memory the launcher keeps until the child has executed the init. The steps come as several lists, each while the
+ * child is at the one before: what every sandbox begins with; what the profile adds; the plan's mounts; and what
+ * confines it.
  */
 #ifndef MIS_STEPS_H
 #define MIS_STEPS_H

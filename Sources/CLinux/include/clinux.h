@@ -97,6 +97,11 @@ int clinux_wait_any_kind(pid_t pid);
 uint32_t clinux_capability_last(void);
 dev_t clinux_makedev(unsigned major_number, unsigned minor_number);
 
+/* The arguments as the kernel gave them to this process, and how many: kept when it began. (Swift's CommandLine reads
+ * /proc/self/maps to find them, at each start.) */
+int clinux_argument_count(void);
+const char *_Nullable clinux_argument(int index);
+
 /* Gives back the resident pages of the executable's code; they come back from its file when they are needed. */
 void clinux_release_code(void);
 /* Threads that are made from now on share the one heap: another would begin with a mapping of 128 MB. */

@@ -12,7 +12,7 @@ import Supervise
 /// refused, or anything else fails, it all goes again: ``abandon()``.
 final class HeadStart {
     let guardian: Guardian
-    /// With its limits, once the ground is laid; nil where none can be made.
+    /// With its limits, once the sandbox is launched; nil where none can be made.
     private(set) var cgroup: SandboxCgroup?
     /// Limits that do not hold on this machine.
     private(set) var unenforced: [String] = []
@@ -28,6 +28,7 @@ final class HeadStart {
     private let reasoning: ReasoningPipe
     private var ground: Groundwork?
     private var first: First?
+    private var isLimited = false
     private var isAbandoned = false
 
     /// The first process, and its own descriptors' numbers.
@@ -73,13 +74,10 @@ final class HeadStart {
         }
     }
 
-    /// Gives the first process what the profile says, if there is one already, and makes the cgroup with its limits.
+    /// Gives the first process what the profile says, if there is one already.
     func lay(_ ground: Groundwork) throws(SetupProblem) {
         self.ground = ground
         if let first { try lay(ground, for: first.process) }
-        (cgroup, unenforced) = try makeCgroup(ground.limits)
-        birthplace = nil
-        guardian.watch(killFile: cgroup?.killFile)
     }
 
     private func lay(_ ground: Groundwork, for process: SandboxedProcess) throws(SetupProblem) {
@@ -90,24 +88,41 @@ final class HeadStart {
         }
     }
 
-    /// Gives it the plan.
-    /// - Parameter arbiter: the kernel's programs, in tier bpf.
-    func launch(_ plan: SandboxPlan, _ arbiter: KernelArbiter?) throws(SetupProblem) -> SandboxedProcess {
+    /// Gives it the plan, and makes the cgroup with its limits while the plan's mounts are made.
+    /// - Parameters:
+    ///   - arbiter: the kernel's programs, in tier bpf.
+    ///   - hasPolicy: there is a threat policy, which may deny system calls.
+    func launch(
+        _ plan: SandboxPlan, _ arbiter: KernelArbiter?, hasPolicy: Bool
+    ) throws(SetupProblem) -> SandboxedProcess {
         if first == nil {
+            try limit(plan.groundwork)
             if plan.tier == .bpf { try register(plan, arbiter) }
             try begin()
             if let ground, let first { try lay(ground, for: first.process) }
         }
         guard let first else { throw SetupProblem("the sandbox has not been begun") }
         do throws(LaunchFailure) {
-            try Launcher.launch(
-                plan, cgroupTasks: cgroup?.joins ?? [], from: first.process, image: first.image,
-                fanotify: tier.permissions?.descriptor,
-                reasoning: plan.streams.reasoning ? first.reasoning : nil)
+            try Launcher.build(plan, in: first.process, fanotify: tier.permissions?.descriptor)
+        } catch {
+            throw Self.problem(error)
+        }
+        if !isLimited { try limit(plan.groundwork) }
+        do throws(LaunchFailure) {
+            try Launcher.confine(
+                plan, in: first.process, cgroupTasks: cgroup?.joins ?? [], image: first.image,
+                reasoning: plan.streams.reasoning ? first.reasoning : nil, filterMayChange: hasPolicy)
         } catch {
             throw Self.problem(error)
         }
         return first.process
+    }
+
+    private func limit(_ ground: Groundwork) throws(SetupProblem) {
+        (cgroup, unenforced) = try makeCgroup(ground.limits)
+        birthplace = nil
+        isLimited = true
+        guardian.watch(killFile: cgroup?.killFile)
     }
 
     /// The reading end of the agent's reasoning, once, if the plan gives the agent the other.
@@ -128,6 +143,9 @@ final class HeadStart {
             throw Self.problem(error)
         }
     }
+
+    /// Reaps the launch's helpers.
+    func clearUp() { first?.process.reapHelpers() }
 
     /// Takes everything back; the guardian ends with this process.
     func abandon() {

@@ -7,8 +7,8 @@ enum RawArguments {
     /// All of them but the program's name, repaired; for less than Swift's own array costs at each start.
     static func texts() -> [String] {
         var texts: [String] = []
-        var index = 1
-        while index < Int(CommandLine.argc), let argument = unsafe CommandLine.unsafeArgv[index] {
+        var index: Int32 = 1
+        while let argument = unsafe clinux_argument(index) {
             texts.append(unsafe String(cString: argument))
             index += 1
         }
@@ -17,9 +17,9 @@ enum RawArguments {
 
     /// The last `count` arguments.
     static func last(_ count: Int) -> [[UInt8]] {
-        let total = Int(CommandLine.argc)
-        return (max(total - count, 0)..<total).map { index in
-            guard let argument = unsafe CommandLine.unsafeArgv[index] else { return [] }
+        let total = clinux_argument_count()
+        return (max(total - Int32(clamping: count), 0)..<total).map { index in
+            guard let argument = unsafe clinux_argument(index) else { return [] }
             return unsafe Array(
                 UnsafeBufferPointer(start: argument, count: strlen(argument)).map(UInt8.init(bitPattern:)))
         }

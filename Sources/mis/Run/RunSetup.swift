@@ -192,10 +192,9 @@ struct RunSetup {
         return caller
     }
 
-    /// The map of the machine's own user namespace is the identity over everything.
+    /// The machine's own user namespace has an inode number of its own, the same everywhere (include/linux/proc_ns.h).
     private static var isInitialUserNamespace: Bool {
-        guard let map = try? readText("/proc/self/uid_map", limit: 4096) else { return false }
-        return map.split(whereSeparator: { $0 == " " || $0 == "\n" }) == ["0", "0", "4294967295"]
+        (try? FileStatus(of: "/proc/self/ns/user", flags: 0))?.inode == 0xEFFF_FFFD
     }
 
     /// The path with symlinks resolved when it exists, else lexically normal: the planner says what is wrong with it.

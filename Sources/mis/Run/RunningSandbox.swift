@@ -26,11 +26,11 @@ final class RunningSandbox {
         let begun = try headStart.get()
         plan = setup.plan
         guardian = begun.guardian
-        cgroup = begun.cgroup
-        var gaps = plan.unenforced + begun.unenforced
         do throws(SetupProblem) {
+            let process = try begun.launch(plan, setup.arbiter, hasPolicy: setup.state.hasPolicy)
+            cgroup = begun.cgroup
+            var gaps = plan.unenforced + begun.unenforced
             try Self.accept(gaps, plan)
-            let process = try begun.launch(plan, setup.arbiter)
             // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
             let alarm = try SetupProblem.from { () throws(SystemError) in try RecordAlarm() }
             recorder = try Self.startRecord(setup, identifier, alarm)
@@ -39,26 +39,30 @@ final class RunningSandbox {
             gaps += supervisor.unenforced
             try Self.accept(gaps, plan)
             unenforced = gaps
+            supervisor.begin(process)
             do throws(Errno) {
-                thread = try SupervisorThread(supervisor, serving: process, recorder: recorder)
+                thread = try SupervisorThread(supervisor, serving: process)
             } catch {
                 throw SetupProblem(error.doing("starting the supervisor's thread"))
             }
+            supervisor.open(process)
             if !options.quiet { Messages.say(Self.announcement(plan, unenforced, recorder)) }
         } catch {
             begun.abandon()
             throw error
         }
         if options.verbose { Messages.say(Self.details(plan)) }
-        // While the sandbox comes up: what dead launchers left.
+        // While the sandbox comes up: what its launch left, and what dead launchers did.
+        begun.clearUp()
         if let hierarchy = setup.support.cgroup.hierarchy { _ = StaleCgroups.collect(in: hierarchy) }
     }
 
     /// Serves the record until the sandbox is gone.
     func finish() throws(SetupProblem) -> SandboxOutcome {
         recorder.run()
-        guard var outcome = thread.outcome else { throw SetupProblem("the supervisor ended without a result") }
         HeadStart.remove(cgroup)
+        thread.join()
+        guard var outcome = thread.outcome else { throw SetupProblem("the supervisor ended without a result") }
         guardian.disarm()
         recorder.append(.outcome, .alert) { writer in
             writer.member("event", "end")
@@ -68,7 +72,6 @@ final class RunningSandbox {
             writer.member("duration_ms", outcome.durationMilliseconds)
         }
         outcome.lostEvents += recorder.finish().lost
-        thread.join()
         return outcome
     }
 
