@@ -47,8 +47,7 @@ long mis_send_descriptor(struct state *state, const struct mis_step *step) {
 long mis_receive_descriptor(struct state *state, const struct mis_step *step) {
     struct parcel parcel;
     prepare(&parcel, 0);
-    /* Waits: the launcher makes it while the steps before this one are taken. When it dies, this ends with no message.
-     */
+    /* Waits: the launcher makes it while the steps before this one are taken. When it dies, so does this process. */
     long size = attempt(state, SYS_recvmsg,
                         raw3(SYS_recvmsg, state->setup->descriptor_socket, &parcel.message, MSG_CMSG_CLOEXEC));
     if (size < 0)
