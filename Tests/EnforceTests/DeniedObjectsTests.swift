@@ -23,6 +23,19 @@ import Testing
         #expect(denied[object(7)] == 4)
     }
 
+    /// One inode number on many devices, and many on one.
+    @Test func neitherNumberAloneIsTheObject() {
+        for isDevice in [true, false] {
+            func numbered(_ number: Int32) -> ObjectIdentity {
+                isDevice ? object(7, 8, UInt32(number)) : object(UInt64(number), 8)
+            }
+            var denied = DeniedObjects()
+            for number in 0..<Int32(1000) { denied[numbered(number)] = number }
+            for number in 0..<Int32(1000) { #expect(denied[numbered(number)] == number) }
+            for number in Int32(1000)..<3000 { #expect(denied[numbered(number)] == nil) }
+        }
+    }
+
     /// As a dictionary has it, with neighbours, equal low bits, and numbers that fall together with a device's.
     @Test func manyAreToldApart() {
         var denied = DeniedObjects()
