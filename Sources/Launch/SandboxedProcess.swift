@@ -8,7 +8,7 @@ public import Seccomp
 /// Unsafe: keeps the memory the set-up child reads until it has executed the init.
 @safe public final class SandboxedProcess {
     public enum Message: Sendable, Equatable {
-        /// All is set up but the filter; the child waits for ``open()``.
+        /// All is set up (but for a filter that may change); the child waits for ``open()``.
         case prepared
         /// Set-up is over, pid 1 runs.
         case ready
@@ -104,7 +104,7 @@ public import Seccomp
         }
     }
 
-    /// Sends the child a descriptor; it takes them by steps of its second list, in this order.
+    /// Sends the child a descriptor; it takes them by its steps, in this order.
     func send(_ descriptor: Int32) throws(Errno) {
         var body = mis_sent_descriptor()
         let socket = messages.number
@@ -113,7 +113,7 @@ public import Seccomp
         }
     }
 
-    /// Gives the child its next steps: those of the profile's ground, then the plan's.
+    /// Gives the child its next steps: those of the profile's ground, the plan's mounts, and what confines it.
     func goOn(_ more: StepList, ground: Groundwork) {
         self.ground = ground
         deeds += more.deeds

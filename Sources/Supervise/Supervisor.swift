@@ -126,7 +126,9 @@ public final class Supervisor {
         settled.start(after: 500)
         loop.watch(settled.descriptor) { [unowned self] _ in
             settled.acknowledge()
-            if ending.isReady { process.releaseSetup() }
+            // A child that is still at its set-up reads it.
+            guard ending.isReady else { return settled.start(after: 500) }
+            process.releaseSetup()
             clinux_release_code()
         }
     }

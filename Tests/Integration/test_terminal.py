@@ -266,14 +266,19 @@ def test_in_the_background_the_terminal_is_left_alone(terminal: Pseudoterminal, 
     assert terminal.settings == before
 
 
+def bring_to_the_foreground(terminal: Pseudoterminal, word: str) -> None:
+    """With the shell's `fg`; then the keys are the agent's, which repeats them."""
+    terminal.type_keys("fg\r")
+    wait_for(lambda: terminal.is_raw, "raw mode after fg")
+    terminal.type_keys(f"{word}\r")
+    terminal.expect(f"got {word}")
+
+
 def test_brought_to_the_foreground(terminal: Pseudoterminal, user: Sandbox) -> None:
     shell(terminal, user)
     terminal.type_keys("$MISRUN /bin/sh -c 'sleep 0.5; read line; echo got $line' &\r")
     terminal.expect("READY> ")
-    terminal.type_keys("fg\r")
-    wait_for(lambda: terminal.is_raw, "raw mode after fg")
-    terminal.type_keys("word\r")
-    terminal.expect("got word")
+    bring_to_the_foreground(terminal, "word")
 
 
 def test_brought_to_the_foreground_later(terminal: Pseudoterminal, user: Sandbox) -> None:
@@ -282,20 +287,14 @@ def test_brought_to_the_foreground_later(terminal: Pseudoterminal, user: Sandbox
     terminal.type_keys("$MISRUN /bin/sh -c 'echo be''gun; read line; echo got $line; read line; echo got $line' &\r")
     terminal.expect("begun")
     assert not terminal.is_raw
-    terminal.type_keys("fg\r")
-    wait_for(lambda: terminal.is_raw, "raw mode after fg")
-    terminal.type_keys("word\r")
-    terminal.expect("got word")
+    bring_to_the_foreground(terminal, "word")
     terminal.type_keys("\x1a")
     terminal.expect("Stopped")
     terminal.expect("READY> ")
     terminal.type_keys("bg\r")
     terminal.expect("READY> ")
     assert not terminal.is_raw
-    terminal.type_keys("fg\r")
-    wait_for(lambda: terminal.is_raw, "raw mode after bg and fg")
-    terminal.type_keys("another\r")
-    terminal.expect("got another")
+    bring_to_the_foreground(terminal, "another")
 
 
 def test_hanging_up_ends_it(terminal: Pseudoterminal, sandbox: Sandbox, leftovers: Leftovers) -> None:

@@ -47,8 +47,8 @@ def as_ordinary_user() -> list[str]:
             f"--regid={ORDINARY}", "--clear-groups"]
 
 
-# On a disk, where the sessions of a run are, too.
-PLACES = ("/var/tmp", "/var/lib", "/var/cache", "/srv", "/opt")
+# On a disk, where the sessions of a run are, too, and in no folder that a sandbox has anyway.
+PLACES = ("/var/tmp", "/var/lib", "/var/cache", "/srv")
 
 
 def making_files(folder: Path) -> float:
