@@ -20,8 +20,9 @@ public import LinuxSystem
 ///   mounts), so the place keeps meaning what it meant. From outside, the user may rename a file into a denied name
 ///   while the run lasts: that is seen when the inode leaves the cache, or not at all. The user is not the attacker.
 /// - The verdict was an allow for good: never a trace, never an object with a deny of its own.
-/// - Only the kind of event that was allowed is ignored: an open does not settle an execution. Whoever judges contents
-///   (digests of programs) must set ``settlesExecution`` to false, or rely on the next property:
+/// - An open does not settle an execution. An execution settles opens: the kernel asks about it a second time, as about any
+///   open, and the rules that let a program run let it be read. (A threat policy may say otherwise; then each is asked about.)
+///   Whoever judges contents (digests of programs) must set ``settlesExecution`` to false, or rely on the next property:
 /// - FAN_MARK_IGNORED_SURV_MODIFY is not given for files, so writing to the file clears the mark. (A write through a
 ///   shared mapping outside does not.)
 /// - The mark is evictable: it pins no inode in memory, and goes with it.
@@ -169,16 +170,19 @@ public final class FanotifyArbiter {
         let isAllowed = if case .allow = answer { true } else { false }
         // The thread's registers say what it wants until it is answered.
         let told = tellsAllowed && isAllowed ? wanted : nil
+        let isSettled = if case .allow(isSettled: true, isTraced: false) = answer { told == nil } else { false }
+        // An execution is asked about again as soon as this is answered.
+        if isSettled, isExecution { settle() }
         // First of all: somebody waits. ENOENT means the asking thread was killed meanwhile.
         if let error = events.answer(allow: isAllowed), error.code != ENOENT {
             gate.enforcementLost("a permission event could not be answered: \(error)")
         }
         switch answer {
-        case .allow(let isSettled, let isTraced):
+        case .allow(_, let isTraced):
             if isTraced { trace() } else { counts.allow += 1 }
             if let told, !isTraced {
                 events.withPath { tellAllowed(told, $0, thread: events.thread) }
-            } else if isSettled {
+            } else if isSettled, !isExecution {
                 settle()
             }
         case .deny(let operation, let refusal):
@@ -278,6 +282,7 @@ public final class FanotifyArbiter {
         let isFolder = kind == mode_t(S_IFDIR)
         guard canSettle, isFolder || (kind == mode_t(S_IFREG) && events.links == 1) else { return }
         var mask = events.mask & (UInt64(FAN_OPEN_PERM) | UInt64(FAN_OPEN_EXEC_PERM))
+        if isExecution, judge == nil { mask |= UInt64(FAN_OPEN_PERM) }
         var flags = UInt32(FAN_MARK_ADD) | UInt32(clinux_FAN_MARK_EVICTABLE) | UInt32(clinux_FAN_MARK_IGNORE)
         if isFolder {
             // The kernel insists on SURV_MODIFY for folders (EISDIR). Without FAN_EVENT_ON_CHILD the folder alone is

@@ -288,6 +288,32 @@ import Testing
         #expect(eventually { scene.arbiter.counts.allow == before + 1 })
     }
 
+    /// The kernel asks twice about a program: as about an execution, and then as about any open.
+    @Test func anExecutionSettlesItsOpen() throws {
+        let scene = try Scene(
+            { [rule(.execute, $0.replacingOccurrences(of: "/work", with: "/fixed"))] },
+            prepare: {
+                for name in ["first", "second", "linked"] {
+                    _ = try? FileManager.default.copyItem(atPath: "/usr/bin/true", toPath: "\($0.path)/fixed/\(name)")
+                }
+                link($0.path + "/fixed/linked", $0.path + "/fixed/again")
+            })
+        func asked(_ name: String) -> UInt64 {
+            let before = scene.arbiter.counts.allow
+            let path = "\(scene.fixed)/\(name)"
+            #expect(scene.python.run("os.waitpid(os.posix_spawn('\(path)', ['true'], {}), 0)[1]") == "0")
+            usleep(30_000)
+            return scene.arbiter.counts.allow - before
+        }
+        // What every program opens is settled by the first.
+        _ = asked("first")
+        #expect(asked("second") == 1)
+        #expect(asked("second") == 0)
+        // A file with two names may have another place.
+        #expect(asked("linked") == 2)
+        #expect(asked("linked") == 2)
+    }
+
     @Test func deniedObjectsOnSettledMountsStayDenied() throws {
         let scene = try Scene({ _ in [rule(.deny, "**/.env")] }, prepare: { $0.file("fixed/sub/.env", "token") })
         for _ in 0..<3 {
