@@ -1,4 +1,3 @@
-public import Cgroup
 public import Launch
 public import Record
 
@@ -16,7 +15,6 @@ public struct SandboxOutcome: Sendable {
     public var lostEvents: UInt64
     /// The highest alarm reached: 5 is none.
     public var level: Int
-    public var usage: CgroupUsage
     /// The threat policy in force at the end.
     public var policy: RunReport.PolicyVersions
     /// What turned out not to be enforced while it ran.

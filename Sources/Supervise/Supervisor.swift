@@ -293,8 +293,8 @@ public final class Supervisor {
     // MARK: The end
 
     private func finish(_ process: SandboxedProcess) -> SandboxOutcome {
-        let usage = cgroup?.totals() ?? CgroupUsage()
-        // The cgroup may go: the record's thread has time for that. The kernel's programs know the sandbox by it.
+        let outOfMemoryKills = cgroup?.outOfMemoryKills() ?? 0
+        // The cgroup may be read and go: the record's thread has time for that. The kernel's programs know the sandbox by it.
         if plan.tier < .bpf { recorder.requestStop() }
         // What pid 1 said last may still be in the socket.
         serveMessages(process)
@@ -305,12 +305,12 @@ public final class Supervisor {
         reasoningLines.finish(to: recorder)
         enforcement.finish()
         recorder.requestStop()
-        let exit = ending.exit(outOfMemory: usage.outOfMemoryKills ?? 0)
+        let exit = ending.exit(outOfMemory: outOfMemoryKills)
         let failure = ending.isReady ? nil : ending.failure ?? process.setupFailure()
         return SandboxOutcome(
             exit: exit, setupFailure: failure, detail: ending.detail,
             durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,
-            denials: violations.log, lostEvents: violations.lostEvents, level: violations.worstLevel, usage: usage,
+            denials: violations.log, lostEvents: violations.lostEvents, level: violations.worstLevel,
             policy: enforcement.policyVersions, unenforced: violations.unenforced)
     }
 }

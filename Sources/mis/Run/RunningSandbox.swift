@@ -13,6 +13,8 @@ import Supervise
 final class RunningSandbox {
     /// What is not enforced, all told: by the tier and by the machine's cgroups.
     let unenforced: [String]
+    /// What it has used, when that was asked for and it is over.
+    private(set) var usage = CgroupUsage()
     private let plan: SandboxPlan
     private let cgroup: SandboxCgroup?
     private let recorder: SessionRecorder
@@ -46,6 +48,8 @@ final class RunningSandbox {
                 throw SetupProblem(error.doing("starting the supervisor's thread"))
             }
             supervisor.open(process)
+            // The child wakes on the processor we are on, and what follows here can wait.
+            sched_yield()
             if !options.quiet { Messages.say(Self.announcement(plan, unenforced, recorder)) }
         } catch {
             begun.abandon()
@@ -58,8 +62,10 @@ final class RunningSandbox {
     }
 
     /// Serves the record until the sandbox is gone.
-    func finish() throws(SetupProblem) -> SandboxOutcome {
+    /// - Parameter countingUse: whether somebody reads ``usage``; the end of the run waits for that.
+    func finish(countingUse: Bool) throws(SetupProblem) -> SandboxOutcome {
         recorder.run()
+        if countingUse, let cgroup { usage = cgroup.totals() }
         HeadStart.remove(cgroup)
         thread.join()
         guard var outcome = thread.outcome else { throw SetupProblem("the supervisor ended without a result") }
