@@ -6,16 +6,29 @@ let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .strictMemorySafety(),
     .treatAllWarnings(as: .error),
+    // Each function in a section of its own, for the linker to choose their places.
+    .unsafeFlags(["-Xfrontend", "-function-sections"], .when(configuration: .release)),
 ]
 
 /// Tests are built with the same language, and may be plain about unsafe things.
 let tests: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 
-let strictC: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-gnu", "-std=gnu2x"])]
+let strictC: [CSetting] = [
+    .unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-gnu", "-std=gnu2x", "-ffunction-sections"])
+]
 
 /// A release that needs nothing of the machine it runs on. Programs without this are linked with the distribution's
 /// libraries (`--static-swift-stdlib`: but for Swift's own).
 let staticRelease: [LinkerSetting] = [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
+
+/// The functions a start calls lie side by side: scripts/order-start. Of the linkers that come with Swift this one takes the list.
+let orderedStart: [LinkerSetting] = [
+    .unsafeFlags(
+        [
+            "-use-ld=gold", "-Xlinker",
+            "--section-ordering-file=\(Context.packageDirectory)/Sources/mis/start.order",
+        ], .when(configuration: .release))
+]
 
 let package = Package(
     name: "mis",
@@ -104,7 +117,7 @@ let package = Package(
                 "Feed",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: strict, linkerSettings: staticRelease),
+            exclude: ["start.order"], swiftSettings: strict, linkerSettings: staticRelease + orderedStart),
 
         // Delivery of the policy, a program of its own: mis carries no network code. Feed is what both know: options,
         // the inbox, the status file.
