@@ -42,6 +42,12 @@ public struct HostView: Equatable, Sendable {
 
     public init() {}
 
+    /// Room for as many places, so that it does not grow step by step.
+    public mutating func reserve(_ count: Int) {
+        index.reserve(count)
+        objects.reserveCapacity(count)
+    }
+
     /// How many places were looked at.
     public var count: Int { objects.count }
 
@@ -101,13 +107,21 @@ public enum Paths {
     }
 
     public static func parent(_ path: String) -> String {
-        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.utf8.startIndex else { return "/" }
-        return String(path[..<slash])
+        guard let slash = lastSlash(path), slash > 0 else { return "/" }
+        return String(Substring(path.utf8.prefix(slash)))
     }
 
     public static func lastName(_ path: String) -> String {
-        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
-        return String(path[path.utf8.index(after: slash)...])
+        guard let slash = lastSlash(path) else { return path }
+        return String(Substring(path.utf8.dropFirst(slash + 1)))
+    }
+
+    /// By offset: an index into a string is dearer to move than the byte it stands for is to read, and every start comes here
+    /// some hundred times.
+    private static func lastSlash(_ path: String) -> Int? {
+        let bytes = path.utf8.span
+        for index in (0..<bytes.count).reversed() where bytes[index] == UInt8(ascii: "/") { return index }
+        return nil
     }
 
     public static func join(_ folder: String, _ name: String) -> String {
@@ -155,5 +169,10 @@ public enum Paths {
         return made.isEmpty ? "/" : String(decoding: made, as: UTF8.self)
     }
 
-    public static func depth(_ path: String) -> Int { path.utf8.count { $0 == UInt8(ascii: "/") } }
+    public static func depth(_ path: String) -> Int {
+        let bytes = path.utf8.span
+        var depth = 0
+        for index in 0..<bytes.count where bytes[index] == UInt8(ascii: "/") { depth += 1 }
+        return depth
+    }
 }

@@ -14,6 +14,14 @@ public struct PathIndex: Equatable, Sendable {
         for path in paths { insert(path) }
     }
 
+    /// Room for as many paths, so that it does not grow step by step.
+    public mutating func reserve(_ count: Int) {
+        paths.reserveCapacity(count)
+        var size = max(64, slots.count)
+        while size < count * 2 { size *= 2 }
+        if size > slots.count { spread(over: size) }
+    }
+
     public func place(of path: String) -> Int? {
         if slots.isEmpty { return nil }
         let place = slots[slot(for: path)]
@@ -26,12 +34,16 @@ public struct PathIndex: Equatable, Sendable {
         if let place = place(of: path) { return (place, false) }
         paths.append(path)
         if paths.count * 2 > slots.count {
-            slots = Array(repeating: -1, count: max(64, slots.count * 2))
-            for index in paths.indices { slots[slot(for: paths[index])] = Int32(index) }
+            spread(over: max(64, slots.count * 2))
         } else {
             slots[slot(for: path)] = Int32(paths.count - 1)
         }
         return (paths.count - 1, true)
+    }
+
+    private mutating func spread(over count: Int) {
+        slots = Array(repeating: -1, count: count)
+        for index in paths.indices { slots[slot(for: paths[index])] = Int32(index) }
     }
 
     /// The slot `path` has, or the free one it would get.
@@ -39,7 +51,7 @@ public struct PathIndex: Equatable, Sendable {
         let bytes = path.utf8.span
         var hash: UInt32 = 0x811C_9DC5 ^ UInt32(truncatingIfNeeded: bytes.count)
         // Paths begin alike, and differ at their ends.
-        for index in max(bytes.count - 20, 0)..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 0x0100_0193 }
+        for index in max(bytes.count - 12, 0)..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 0x0100_0193 }
         var slot = Int(hash) & (slots.count - 1)
         while slots[slot] >= 0, !Self.areSame(paths[Int(slots[slot])], path) { slot = (slot + 1) & (slots.count - 1) }
         return slot
@@ -49,7 +61,8 @@ public struct PathIndex: Equatable, Sendable {
     private static func areSame(_ one: String, _ other: String) -> Bool {
         let (one, other) = (one.utf8.span, other.utf8.span)
         guard one.count == other.count else { return false }
-        for index in 0..<one.count where one[index] != other[index] { return false }
+        // From the end, where paths differ.
+        for index in (0..<one.count).reversed() where one[index] != other[index] { return false }
         return true
     }
 }

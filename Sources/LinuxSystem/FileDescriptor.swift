@@ -42,14 +42,11 @@ extension FileDescriptor {
     /// Everything that can be read, up to `limit` bytes; nil when there is more.
     public func readAll(limit: Int) throws(Errno) -> [UInt8]? {
         var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: min(limit + 1, 16384))
         while true {
             let number = self.number
-            let count = try kernel {
-                unsafe chunk.withUnsafeMutableBytes { unsafe read(number, $0.baseAddress, $0.count) }
-            }
-            if count == 0 { return bytes }
-            bytes.append(contentsOf: chunk[..<count])
+            let chunk = try filled(min(limit + 1, 16384)) { unsafe read(number, $0.baseAddress, $0.count) }
+            if chunk.isEmpty { return bytes }
+            if bytes.isEmpty { bytes = chunk } else { bytes += chunk }
             if bytes.count > limit { return nil }
         }
     }
@@ -86,13 +83,26 @@ public func writeText(_ text: String, to path: String, at directory: Int32 = AT_
 
 /// The target of a symlink.
 public func readLink(_ path: String, at directory: Int32 = AT_FDCWD) throws(Errno) -> String {
-    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = try kernel {
-        unsafe buffer.withUnsafeMutableBytes {
-            unsafe readlinkat(directory, path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+    let target = try filled(Int(PATH_MAX)) { buffer in
+        guard let start = unsafe buffer.bindMemory(to: CChar.self).baseAddress else { return 0 }
+        return unsafe readlinkat(directory, path, start, buffer.count)
+    }
+    return String(decoding: target, as: UTF8.self)
+}
+
+/// What a system call says, in memory it is the first to write: what it leaves alone is never touched.
+/// - Parameter call: fills the buffer, and answers how much of it, as read(2) does.
+@safe private func filled(_ size: Int, by call: (UnsafeMutableRawBufferPointer) -> Int) throws(Errno) -> [UInt8] {
+    var failure: Errno?
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+        do throws(Errno) {
+            count = try kernel { unsafe call(UnsafeMutableRawBufferPointer(buffer)) }
+        } catch {
+            failure = error
         }
     }
-    return String(decoding: buffer[..<count], as: UTF8.self)
+    if let failure { throw failure }
+    return bytes
 }
 
 /// Names in a folder, without `.` and `..`, at most `limit` of them.
@@ -103,16 +113,16 @@ public func namesInFolder(_ path: String, at directory: Int32 = AT_FDCWD, limit:
 
 public func namesInFolder(_ folder: borrowing FileDescriptor, limit: Int = .max) throws(Errno) -> [String] {
     var names: [String] = []
-    var buffer = [UInt8](repeating: 0, count: 8192)
     let number = folder.number
     while names.count < limit {
-        let size = try kernel {
-            unsafe buffer.withUnsafeMutableBytes { unsafe clinux_getdents(number, $0.baseAddress!, $0.count) }
+        let buffer = try filled(8192) { buffer in
+            guard let start = buffer.baseAddress else { return 0 }
+            return unsafe Int(clinux_getdents(number, start, buffer.count))
         }
-        if size == 0 { break }
+        if buffer.isEmpty { break }
         // struct linux_dirent64: inode (8), offset (8), record length (2), type (1), name.
         var at = 0
-        while at < Int(size), names.count < limit {
+        while at < buffer.count, names.count < limit {
             let length = Int(buffer[at + 16]) | Int(buffer[at + 17]) << 8
             let name = buffer[(at + 19)..<(at + length)].prefix { $0 != 0 }
             at += length

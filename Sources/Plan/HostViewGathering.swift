@@ -9,6 +9,7 @@ extension HostView {
         profile: Profile, request: LaunchRequest, home: String, tier: Tier
     ) throws(Errno) -> HostView {
         var view = HostView()
+        view.reserve(profile.filesystem.rules.count + 32)
         let folders = HostFolders()
         func look(_ path: String) { view.look(path, folders) }
         look(request.workspace)

@@ -55,6 +55,8 @@ struct MountPlanner {
 
     init(rules: [PathRule], request: LaunchRequest, identity: AgentIdentity, tier: Tier, host: HostView) {
         self.rules = rules
+        // Those that are added, among them a dozen of our own.
+        self.rules.reserveCapacity(rules.count + 32)
         self.request = request
         self.identity = identity
         self.tier = tier
@@ -117,17 +119,19 @@ struct MountPlanner {
     // MARK: Reading the rules
 
     private mutating func expandGlobs() {
-        var expanded: [PathRule] = []
-        for rule in rules {
-            expanded.append(rule)
+        // From the end, so that what has not been looked at keeps its place.
+        for index in rules.indices.reversed() {
+            let rule = rules[index]
             guard case .glob(let folder, let glob) = rule.pattern else { continue }
-            for name in host.listing(of: folder) where NameGlob.matches(glob, name) {
-                var concrete = rule
-                concrete.pattern = .path(Paths.join(folder, name))
-                expanded.append(concrete)
-            }
+            let names = host.listing(of: folder).filter { NameGlob.matches(glob, $0) }
+            if names.isEmpty { continue }
+            rules.insert(
+                contentsOf: names.map { name in
+                    var concrete = rule
+                    concrete.pattern = .path(Paths.join(folder, name))
+                    return concrete
+                }, at: index + 1)
         }
-        rules = expanded
     }
 
     private mutating func notePattern(_ rule: PathRule) {

@@ -299,6 +299,7 @@ package struct DocumentScanner {
 
     private mutating func scanArray(depth: Int) throws(Stop) -> Document.Value {
         var elements: [Document.Element] = []
+        elements.reserveCapacity(16)
         index += 1
         while true {
             try skipBlank()

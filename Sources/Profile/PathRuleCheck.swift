@@ -83,6 +83,7 @@ struct PlaceTable {
     mutating func add(_ place: String, _ access: PathRule.Access, line: Int) -> (access: PathRule.Access, line: Int)? {
         if entries.count * 2 >= slots.count {
             slots = [Int32](repeating: -1, count: max(512, slots.count * 2))
+            entries.reserveCapacity(slots.count / 2)
             for index in entries.indices { slots[freeSlot(entries[index].place)] = Int32(index) }
         }
         var slot = firstSlot(place)
@@ -102,10 +103,12 @@ struct PlaceTable {
         return slot
     }
 
-    /// FNV-1a. A file of a million colliding names is the user's own.
+    /// FNV-1a of the last bytes. A file of a million colliding names is the user's own.
     private func firstSlot(_ place: String) -> Int {
-        var hash: UInt32 = 2_166_136_261
-        for byte in place.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        let bytes = place.utf8.span
+        var hash: UInt32 = 2_166_136_261 ^ UInt32(truncatingIfNeeded: bytes.count)
+        // Paths begin alike, and differ at their ends.
+        for index in max(bytes.count - 12, 0)..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 16_777_619 }
         return Int(hash ^ (hash >> 15)) & (slots.count - 1)
     }
 }
