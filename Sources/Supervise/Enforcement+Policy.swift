@@ -139,6 +139,7 @@ extension Enforcement {
     func answer(_ arbiter: FanotifyArbiter) {
         loop.watch(arbiter.descriptor) { [loop] _ in
             arbiter.handle()
+            loop.stayAwake()
             if arbiter.isFull { loop.forget(arbiter.descriptor) }
         }
     }
