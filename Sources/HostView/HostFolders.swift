@@ -25,8 +25,8 @@ public final class HostFolders {
     private var seen: [HostObject] = []
     private static let closed: Int32 = -2
     private var opened = 0
-    /// The folder that was asked for last: names of one folder come one after another.
-    private var latest: (path: String, folder: Folder)?
+    /// The place of the folder that was asked for last: names of one folder come one after another.
+    private var latest = -1
 
     public init() {}
 
@@ -41,7 +41,8 @@ public final class HostFolders {
         return .absent
     }
 
-    private func keep(_ folder: Folder, at path: String) {
+    /// - Returns: its place.
+    private func keep(_ folder: Folder, at path: String) -> Int {
         let (number, object): (Int32, HostObject) =
             switch folder {
             case .open(let number): (number, .absent)
@@ -58,6 +59,7 @@ public final class HostFolders {
             descriptors[place] = number
             seen[place] = object
         }
+        return place
     }
 
     /// What is at an absolute, normal path.
@@ -92,16 +94,14 @@ public final class HostFolders {
     }
 
     private func folder(of path: String, _ followed: Int) -> Folder {
-        if let latest, Paths.isDirectlyBelow(path, latest.path) { return latest.folder }
-        let parent = Paths.parent(path)
-        let found: Folder
-        if let place = index.place(of: parent) {
-            found = known(place)
-        } else {
-            found = open(parent, followed)
-            keep(found, at: parent)
+        if latest >= 0, Paths.isDirectlyBelow(path, index.paths[latest]) { return known(latest) }
+        if let place = index.place(ofFolderOf: path) {
+            latest = place
+            return known(place)
         }
-        latest = (parent, found)
+        let parent = Paths.parent(path)
+        let found = open(parent, followed)
+        latest = keep(found, at: parent)
         return found
     }
 

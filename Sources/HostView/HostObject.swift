@@ -48,6 +48,14 @@ public struct HostView: Equatable, Sendable {
         objects.reserveCapacity(count)
     }
 
+    /// Looks at `path`, unless that was done before.
+    public mutating func look(at path: String, _ folders: HostFolders) {
+        let (place, isNew) = index.insert(path)
+        guard isNew else { return }
+        objects.append(.absent)
+        objects[place] = folders.look(at: path)
+    }
+
     /// How many places were looked at.
     public var count: Int { objects.count }
 
@@ -118,7 +126,7 @@ public enum Paths {
 
     /// By offset: an index into a string is dearer to move than the byte it stands for is to read, and every start comes here
     /// some hundred times.
-    private static func lastSlash(_ path: String) -> Int? {
+    static func lastSlash(_ path: String) -> Int? {
         let bytes = path.utf8.span
         for index in (0..<bytes.count).reversed() where bytes[index] == UInt8(ascii: "/") { return index }
         return nil

@@ -22,7 +22,15 @@ public struct PathIndex: Equatable, Sendable {
         if size > slots.count { spread(over: size) }
     }
 
-    public func place(of path: String) -> Int? {
+    public func place(of path: String) -> Int? { place(of: path.utf8.span) }
+
+    /// The place of the folder that `path`, absolute and not `/`, stands in.
+    func place(ofFolderOf path: String) -> Int? {
+        guard let slash = Paths.lastSlash(path) else { return nil }
+        return place(of: path.utf8.span.extracting(first: max(slash, 1)))
+    }
+
+    private func place(of path: borrowing Span<UInt8>) -> Int? {
         if slots.isEmpty { return nil }
         let place = slots[slot(for: path)]
         return place < 0 ? nil : Int(place)
@@ -36,30 +44,28 @@ public struct PathIndex: Equatable, Sendable {
         if paths.count * 2 > slots.count {
             spread(over: max(64, slots.count * 2))
         } else {
-            slots[slot(for: path)] = Int32(paths.count - 1)
+            slots[slot(for: path.utf8.span)] = Int32(paths.count - 1)
         }
         return (paths.count - 1, true)
     }
 
     private mutating func spread(over count: Int) {
         slots = Array(repeating: -1, count: count)
-        for index in paths.indices { slots[slot(for: paths[index])] = Int32(index) }
+        for index in paths.indices { slots[slot(for: paths[index].utf8.span)] = Int32(index) }
     }
 
     /// The slot `path` has, or the free one it would get.
-    private func slot(for path: String) -> Int {
-        let bytes = path.utf8.span
+    private func slot(for bytes: borrowing Span<UInt8>) -> Int {
         var hash: UInt32 = 0x811C_9DC5 ^ UInt32(truncatingIfNeeded: bytes.count)
         // Paths begin alike, and differ at their ends.
         for index in max(bytes.count - 12, 0)..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 0x0100_0193 }
         var slot = Int(hash) & (slots.count - 1)
-        while slots[slot] >= 0, !Self.areSame(paths[Int(slots[slot])], path) { slot = (slot + 1) & (slots.count - 1) }
+        while slots[slot] >= 0, !Self.areSame(paths[Int(slots[slot])].utf8.span, bytes) { slot = (slot + 1) & (slots.count - 1) }
         return slot
     }
 
     /// Byte for byte, as the kernel tells names apart: strings also call those equal that only look the same.
-    private static func areSame(_ one: String, _ other: String) -> Bool {
-        let (one, other) = (one.utf8.span, other.utf8.span)
+    private static func areSame(_ one: borrowing Span<UInt8>, _ other: borrowing Span<UInt8>) -> Bool {
         guard one.count == other.count else { return false }
         // From the end, where paths differ.
         for index in (0..<one.count).reversed() where one[index] != other[index] { return false }

@@ -11,7 +11,7 @@ extension HostView {
         var view = HostView()
         view.reserve(profile.filesystem.rules.count + 32)
         let folders = HostFolders()
-        func look(_ path: String) { view.look(path, folders) }
+        func look(_ path: String) { view.look(at: path, folders) }
         look(request.workspace)
         look(home)
         for bind in request.binds {
@@ -51,12 +51,8 @@ extension HostView {
     private mutating func lookAbove(_ path: String, within workspace: String, _ folders: HostFolders) {
         var folder = Paths.parent(path)
         while Paths.isAtOrBelow(folder, workspace), folder != "/" {
-            look(folder, folders)
+            look(at: folder, folders)
             folder = Paths.parent(folder)
         }
-    }
-
-    private mutating func look(_ path: String, _ folders: HostFolders) {
-        if !holds(path) { self[path] = folders.look(at: path) }
     }
 }

@@ -1,19 +1,26 @@
 /// The values behind `~` and `${...}` in a profile. Plain values: the caller asks the machine.
 public struct Variables: Sendable, Equatable {
     /// `${WORKSPACE}`: the folder the agent works in, absolute.
-    public var workspace: String
+    public let workspace: String
     /// `~` and `${HOME}`; `nil` when the account has no home folder.
-    public var home: String?
+    public let home: String?
     /// `${UID}`: the account the run is for.
-    public var uid: UInt32
+    public let uid: UInt32
     /// `${GIT_COMMON_DIR}`: where the workspace's repository keeps what its worktrees share; `nil` outside one.
-    public var gitCommonDirectory: String?
+    public let gitCommonDirectory: String?
+    /// Those whose value is a path in its one spelling, by name: a hundred entries of a profile begin with one of them.
+    private let plain: [String]
 
     public init(workspace: String, home: String?, uid: UInt32, gitCommonDirectory: String?) {
         self.workspace = workspace
         self.home = home
         self.uid = uid
         self.gitCommonDirectory = gitCommonDirectory
+        var plain: [String] = []
+        if Self.isNormal(workspace) { plain.append("WORKSPACE") }
+        if let home, Self.isNormal(home) { plain.append("HOME") }
+        if let gitCommonDirectory, Self.isNormal(gitCommonDirectory) { plain.append("GIT_COMMON_DIR") }
+        self.plain = plain
     }
 
     static let names = ["WORKSPACE", "HOME", "UID", "GIT_COMMON_DIR"]
@@ -92,13 +99,21 @@ public struct PathText: Sendable, Equatable {
             }
         }
         guard let variable else { return PathText(pattern: .path(text), canonical: text) }
-        let tail = String(Substring(text.utf8.dropFirst(head)))
-        let canonical = head == 1 ? "${HOME}" + tail : text
+        let canonical = head == 1 ? joined("${HOME}", text, from: head) : text
         guard let value = variables.value(of: variable) ?? nil, value.utf8.first == slash else {
             return PathText(pattern: .unavailable(variable: variable), canonical: canonical)
         }
-        guard Variables.isNormal(value) else { return nil }
-        return PathText(pattern: .path(value + tail), canonical: canonical)
+        guard variables.isPlain(variable) else { return nil }
+        return PathText(pattern: .path(joined(value, text, from: head)), canonical: canonical)
+    }
+
+    /// `start` and what `text` holds from that byte on, made at once.
+    private static func joined(_ start: String, _ text: String, from head: Int) -> String {
+        let size = start.utf8.count + text.utf8.count - head
+        return unsafe String(unsafeUninitializedCapacity: size) { buffer in
+            let rest = unsafe buffer.initialize(from: start.utf8).index
+            return unsafe buffer[rest...].initialize(from: text.utf8.dropFirst(head)).index
+        }
     }
 
     /// `**/name`
@@ -292,8 +307,10 @@ extension Variables {
         return value
     }
 
+    fileprivate func isPlain(_ name: String) -> Bool { plain.contains(name) }
+
     /// Absolute, without doubled or trailing slashes and without dots; not the root folder either, which ends in a slash.
-    fileprivate static func isNormal(_ path: String) -> Bool {
+    private static func isNormal(_ path: String) -> Bool {
         var length = 0
         var onlyDots = true
         var isFirst = true
