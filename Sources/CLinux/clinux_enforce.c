@@ -84,28 +84,32 @@ int clinux_next_opened(struct clinux_event_reader *reader, struct clinux_opened 
     if (result <= 0)
         return result;
     opened->mask = event->mask;
-    opened->fd = event->fd;
     opened->thread = event->pid;
+    clinux_describe_opened(event->fd, opened);
+    return 1;
+}
+
+void clinux_describe_opened(int fd, struct clinux_opened *opened) {
+    opened->fd = fd;
     opened->error = 0;
     opened->length = 0;
-    if (event->fd < 0)
-        return 1;
+    if (fd < 0)
+        return;
     struct stat status;
-    if (fstat(event->fd, &status) < 0) {
+    if (fstat(fd, &status) < 0) {
         opened->error = errno;
-        return 1;
+        return;
     }
     opened->mode = status.st_mode;
     opened->links = status.st_nlink;
     opened->inode = status.st_ino;
     opened->device_major = major(status.st_dev);
     opened->device_minor = minor(status.st_dev);
-    ssize_t length = clinux_descriptor_path(0, event->fd, opened->path, sizeof opened->path);
+    ssize_t length = clinux_descriptor_path(0, fd, opened->path, sizeof opened->path);
     if (length < 0)
         opened->error = errno;
     else
         opened->length = (uint32_t)length;
-    return 1;
 }
 
 int clinux_answer_opened(int group, int event, int allow) {

@@ -278,6 +278,21 @@ public final class FanotifyArbiter {
         }
     }
 
+    /// Settles objects before anybody asks about them, as far as their places are settled and what is asked would be allowed.
+    /// - Parameter paths: on the host; what is not there is passed over.
+    public func settle(beforehand paths: [String]) {
+        guard judge == nil, !tellsAllowed else { return }
+        for path in paths {
+            guard let file = try? FileDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY) else { continue }
+            for mask in [FAN_OPEN_EXEC_PERM, FAN_OPEN_PERM] {
+                events.describe(file, for: Int32(mask))
+                guard case .allow(isSettled: true, isTraced: false) = decide() else { continue }
+                settle()
+                break
+            }
+        }
+    }
+
     private func settle() {
         let isFolder = kind == mode_t(S_IFDIR)
         guard canSettle, isFolder || (kind == mode_t(S_IFREG) && events.links == 1) else { return }

@@ -35,6 +35,13 @@ import LinuxSystem
         }
     }
 
+    /// Puts an object of our own in the place of an event's, as if somebody had asked about it for `mask`.
+    func describe(_ file: borrowing FileDescriptor, for mask: Int32) {
+        unsafe clinux_describe_opened(file.number, opened)
+        unsafe opened.pointee.mask = UInt64(mask)
+        unsafe opened.pointee.thread = 0
+    }
+
     /// The event's descriptor of the object; negative: there is none.
     var event: Int32 { unsafe opened.pointee.fd }
     var mask: UInt64 { unsafe opened.pointee.mask }

@@ -64,8 +64,20 @@ final class Enforcement {
 
     /// What can wait until the child is on its way, and comes before anybody asks.
     func warmUp() {
-        if arbiter != nil { _ = decider }
+        arbiter?.settle(beforehand: Self.openedByAll)
     }
+
+    /// What the start of nearly every program opens: the loader, its cache, the C library. Each is a question that two threads
+    /// wait for.
+    private static let openedByAll: [String] = {
+        #if arch(x86_64)
+            let (loader, library) = ("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6")
+        #else
+            let (loader, library) = ("/lib/ld-linux-aarch64.so.1", "/lib/aarch64-linux-gnu/libc.so.6")
+        #endif
+        // The last where the libraries of an architecture have no folder of their own.
+        return [loader, "/etc/ld.so.cache", library, "/lib64/libc.so.6"]
+    }()
 
     private func answerOpens(_ group: borrowing FanotifyGroup) throws(SystemError) {
         var denied = DeniedObjects()

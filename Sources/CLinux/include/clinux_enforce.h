@@ -59,6 +59,8 @@ struct clinux_event_reader {
 /* The next permission event of a non-blocking group, described. 1: there was one; 0: nothing is waiting;
  * -1: errno (the kernel has then answered one event with "deny" itself, or the group is broken). */
 int clinux_next_opened(struct clinux_event_reader *_Nonnull reader, struct clinux_opened *_Nonnull opened);
+/* Describes what a descriptor is open for; mask and thread are left alone. */
+void clinux_describe_opened(int fd, struct clinux_opened *_Nonnull opened);
 /* Answers a permission event. -1: errno; ENOENT when nobody waits any more. */
 int clinux_answer_opened(int group, int event, int allow);
 
