@@ -288,6 +288,39 @@ import Testing
         #expect(eventually { scene.arbiter.counts.allow == before + 1 })
     }
 
+    @Test func whatIsSettledBeforehandIsDecidedAsWhenAsked() throws {
+        let scene = try Scene(
+            { [rule(.execute, $0.replacingOccurrences(of: "/work", with: "/fixed")), rule(.deny, "**/.env")] },
+            prepare: {
+                $0.file("fixed/one", "1")
+                $0.file("fixed/.env", "token")
+                $0.file("fixed/linked", "2")
+                link($0.path + "/fixed/linked", $0.path + "/fixed/again")
+                $0.file("work/file", "3")
+            })
+        let names = ["fixed/one", "fixed/.env", "fixed/linked", "work/file", "fixed/absent"]
+        // Nobody asks meanwhile, so the loop's thread is not in the arbiter.
+        func settleAll() {
+            scene.arbiter.settle(beforehand: names.map { "\(scene.folder.path)/\($0)" })
+        }
+        func asked(_ name: String) -> (answer: String?, allowed: UInt64) {
+            let before = scene.arbiter.counts.allow
+            let answer = scene.python.run("read('\(scene.folder.path)/\(name)')")
+            usleep(30_000)
+            return (answer, scene.arbiter.counts.allow - before)
+        }
+        settleAll()
+        #expect(asked("fixed/one") == ("1", 0))
+        #expect(asked("fixed/.env").answer == "EPERM")
+        #expect(asked("fixed/linked") == ("2", 1))
+        #expect(asked("work/file") == ("3", 1))
+        // Where each access is told none is settled.
+        scene.folder.file("fixed/one", "changed")
+        scene.arbiter.tellsAllowed = true
+        settleAll()
+        #expect(asked("fixed/one") == ("changed", 1))
+    }
+
     /// The kernel asks twice about a program: as about an execution, and then as about any open.
     @Test func anExecutionSettlesItsOpen() throws {
         let scene = try Scene(
