@@ -283,10 +283,14 @@ public final class FanotifyArbiter {
     public func settle(beforehand paths: [String]) {
         guard judge == nil, !tellsAllowed else { return }
         for path in paths {
-            guard let file = try? FileDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY) else { continue }
+            // Nothing but a file in a settled place is opened: other things may act when they are.
+            guard let place = try? FileDescriptor.open(path, O_PATH) else { continue }
             for mask in [FAN_OPEN_EXEC_PERM, FAN_OPEN_PERM] {
+                events.describe(place, for: Int32(mask))
+                guard case .allow(isSettled: true, isTraced: false) = decide(), kind == mode_t(S_IFREG),
+                    let file = try? FileDescriptor.open("/proc/self/fd/\(place.number)", O_RDONLY)
+                else { continue }
                 events.describe(file, for: Int32(mask))
-                guard case .allow(isSettled: true, isTraced: false) = decide() else { continue }
                 settle()
                 break
             }

@@ -64,7 +64,7 @@ final class Enforcement {
 
     /// What can wait until the child is on its way, and comes before anybody asks.
     func warmUp() {
-        arbiter?.settle(beforehand: Self.openedByAll)
+        arbiter?.settle(beforehand: plan.programPlaces + Self.openedByAll)
     }
 
     /// What the start of nearly every program opens: the loader, its cache, the C library. Each is a question that two threads
@@ -232,5 +232,15 @@ final class Enforcement {
         unsafe rmdir(quarantinePath)
         if let counts = arbiter?.counts { sink.allowed(counts.allow) }
         kernel?.finish()
+    }
+}
+
+extension SandboxPlan {
+    /// Where the command's program may be.
+    fileprivate var programPlaces: [String] {
+        let name = String(decoding: arguments.first ?? [], as: UTF8.self)
+        if name.utf8.contains(UInt8(ascii: "/")) { return [Paths.normal(name, base: workingFolder)] }
+        let path = environment.last { $0.name == "PATH" }?.value ?? ""
+        return path.utf8.split(separator: UInt8(ascii: ":")).map { Paths.join(String(Substring($0)), name) }
     }
 }

@@ -297,8 +297,10 @@ import Testing
                 $0.file("fixed/linked", "2")
                 link($0.path + "/fixed/linked", $0.path + "/fixed/again")
                 $0.file("work/file", "3")
+                mkfifo($0.path + "/fixed/pipe", 0o600)
             })
-        let names = ["fixed/one", "fixed/.env", "fixed/linked", "work/file", "fixed/absent"]
+        // Whoever opened the pipe would wait for its other end.
+        let names = ["fixed/one", "fixed/.env", "fixed/linked", "work/file", "fixed/absent", "fixed/pipe"]
         // Nobody asks meanwhile, so the loop's thread is not in the arbiter.
         func settleAll() {
             scene.arbiter.settle(beforehand: names.map { "\(scene.folder.path)/\($0)" })
