@@ -60,7 +60,9 @@ public struct PathIndex: Equatable, Sendable {
         // Paths begin alike, and differ at their ends.
         for index in max(bytes.count - 12, 0)..<bytes.count { hash = (hash ^ UInt32(bytes[index])) &* 0x0100_0193 }
         var slot = Int(hash) & (slots.count - 1)
-        while slots[slot] >= 0, !Self.areSame(paths[Int(slots[slot])].utf8.span, bytes) { slot = (slot + 1) & (slots.count - 1) }
+        while slots[slot] >= 0, !Self.areSame(paths[Int(slots[slot])].utf8.span, bytes) {
+            slot = (slot + 1) & (slots.count - 1)
+        }
         return slot
     }
 
