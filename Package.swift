@@ -21,12 +21,12 @@ let strictC: [CSetting] = [
 /// libraries (`--static-swift-stdlib`: but for Swift's own).
 let staticRelease: [LinkerSetting] = [.unsafeFlags(["-static-executable"], .when(configuration: .release))]
 
-/// The functions a start calls lie side by side: scripts/order-start. Of the linkers that come with Swift this one takes the list.
+/// The functions a start calls lie side by side: scripts/order-start. The linker is the one that comes with Swift.
 let orderedStart: [LinkerSetting] = [
     .unsafeFlags(
         [
-            "-use-ld=gold", "-Xlinker",
-            "--section-ordering-file=\(Context.packageDirectory)/Sources/mis/start.order",
+            "-use-ld=lld", "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/mis/start.order",
+            "-Xlinker", "--no-warn-symbol-ordering",
         ], .when(configuration: .release))
 ]
 

@@ -161,10 +161,12 @@ struct RunSetup {
     /// Who runs mis, and for whom: under sudo the invoking user, or the account the profile names.
     static func caller(user: String?, _ mistakes: inout [String]) -> Invoker {
         let uid = getuid()
-        let own = Account.withUser(uid)
+        let home = Environment.value("HOME")
+        // Root's name is known, and its agents have one of their own.
+        let own = uid == 0 && home != nil ? nil : Account.withUser(uid)
         var caller = Invoker(
-            user: uid, group: getgid(), home: Environment.value("HOME") ?? own?.home ?? "/",
-            name: own?.name ?? "user\(uid)")
+            user: uid, group: getgid(), home: home ?? own?.home ?? "/",
+            name: own?.name ?? (uid == 0 ? "root" : "user\(uid)"))
         caller.home = Paths.normal(caller.home)
         caller.isPrivileged = uid == 0 && isInitialUserNamespace
         guard caller.isPrivileged else {
