@@ -288,7 +288,8 @@ public final class FanotifyArbiter {
             for mask in [FAN_OPEN_EXEC_PERM, FAN_OPEN_PERM] {
                 events.describe(place, for: Int32(mask))
                 guard case .allow(isSettled: true, isTraced: false) = decide(), kind == mode_t(S_IFREG),
-                    let file = try? FileDescriptor.open("/proc/self/fd/\(place.number)", O_RDONLY)
+                    // Whoever has a lease on it is not waited for.
+                    let file = try? FileDescriptor.open("/proc/self/fd/\(place.number)", O_RDONLY | O_NONBLOCK)
                 else { continue }
                 events.describe(file, for: Int32(mask))
                 settle()

@@ -211,6 +211,7 @@ final class Enforcement {
             observer.threats = threats
             loop.watch(observer.descriptor) { [unowned self] events in
                 observer.handle()
+                loop.stayAwake()
                 if events & EPOLLHUP.rawValue != 0 { loop.forget(observer.descriptor) }
             }
             self.observer = observer

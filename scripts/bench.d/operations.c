@@ -25,7 +25,7 @@
 enum { BATCHES = 9 };
 
 static const char *folder;
-static char near_path[4096], far_path[4096];
+static char near_path[4096], far_path[4096], other_path[4096];
 static int file = -1, listener = -1;
 static struct sockaddr_in address;
 static long files;
@@ -66,6 +66,16 @@ static void read_byte(void) {
     char byte;
     if (pread(file, &byte, 1, 0) != 1)
         die("reading", near_path);
+}
+
+static void change_mode(void) {
+    if (chmod(near_path, 0644) < 0)
+        die("changing the mode of", near_path);
+}
+
+static void move_and_back(void) {
+    if (rename(near_path, other_path) < 0 || rename(other_path, near_path) < 0)
+        die("renaming", near_path);
 }
 
 static void execute(void) {
@@ -154,6 +164,7 @@ int main(int count, char **arguments) {
         return 0;
     }
     snprintf(near_path, sizeof near_path, "%s/1/2/3/near", folder);
+    snprintf(other_path, sizeof other_path, "%s/1/2/3/other", folder);
     snprintf(far_path, sizeof far_path, "%s/1/2/3/4/5/6/7/8/far", folder);
     file = open(near_path, O_RDONLY);
     if (file < 0)
@@ -163,6 +174,8 @@ int main(int count, char **arguments) {
     time_it("open-far", open_far, 2000);
     time_it("stat", look, 4000);
     time_it("read", read_byte, 8000);
+    time_it("chmod", change_mode, 500);
+    time_it("rename", move_and_back, 250);
     time_it("exec", execute, 25);
     time_it("connect", connect_loopback, 200);
     return 0;
