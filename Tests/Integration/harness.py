@@ -342,8 +342,8 @@ class Leftovers:
         return found
 
     def none_within(self, seconds: float, spare: Sequence[int] = ()) -> None:
-        """Seconds of a machine with a processor to spare: on a crowded or an emulated one everything takes longer."""
-        end = time.monotonic() + seconds * max(PATIENCE, os.getloadavg()[0] / (os.cpu_count() or 1))
+        """Seconds of a machine with a processor to spare: on a crowded one everything takes longer."""
+        end = time.monotonic() + seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         while found := self.now(spare):
             assert time.monotonic() < end, f"left behind after {seconds} s:\n" + "\n".join(found)
             time.sleep(0.02)
