@@ -191,7 +191,7 @@ static long obey(struct state *state, const struct mis_step *step) {
     case mis_step_directory: {
         long result =
             attempt(state, SYS_mkdirat, raw3(SYS_mkdirat, place(state, step->place), step->path, step->number));
-        return result == -EEXIST ? 0 : result;
+        return result == -EEXIST || step->flags & mis_flag_ahead ? 0 : result;
     }
     case mis_step_file:
         return make_file(state, step);

@@ -17,8 +17,19 @@ public struct CgroupBirthplace: Sendable {
     /// For CLONE_INTO_CGROUP.
     public var directory: Int32 { folder.directory }
 
-    /// Takes it back; whoever was in it is gone.
-    public func remove() throws(SystemError) { try CgroupRemoval.remove([folder.path], within: 2000) }
+    /// The v1 folders that ``SandboxCgroup/create(name:limits:in:birthplace:)`` makes besides. Whoever has time may make them
+    /// before (mkdir(2), mode 0700), for the kernel takes a tenth of a millisecond for each.
+    public func furtherFolders(for limits: CgroupLimits, in hierarchy: CgroupHierarchy) -> [String] {
+        // Whether a weight is heeded, and so has a folder, is not known yet.
+        hierarchy.needed(for: limits).compactMap {
+            $0.controller == .io ? nil : hierarchy.place(of: name, below: $0.path)
+        }
+    }
+
+    /// Takes it back, with its further folders; whoever was in it is gone.
+    public func remove(in hierarchy: CgroupHierarchy) throws(SystemError) {
+        try CgroupRemoval.remove(hierarchy.places(of: name), within: 2000)
+    }
 }
 
 extension SandboxCgroup {
@@ -102,7 +113,7 @@ private struct CgroupCreation {
     /// Makes the other folders and sets the limits.
     mutating func finish(name: CgroupName, anchor: CgroupFolder, populate: (String) -> Void) -> SandboxCgroup {
         var folders = [anchor]
-        for legacy in hierarchy.legacy where legacy.path != anchorHierarchy?.path && isNeeded(legacy.controller) {
+        for legacy in hierarchy.needed(for: limits) where legacy.path != anchorHierarchy?.path {
             do throws(SystemError) {
                 // Two controllers may share one hierarchy (cpu,cpuacct): its folder is there the second time.
                 folders.append(
@@ -134,14 +145,6 @@ private struct CgroupCreation {
         }
         return SandboxCgroup(
             name: name, folders: folders, unenforced: unenforced, approximated: approximated, killFile: killFile)
-    }
-
-    private func isNeeded(_ controller: CgroupController) -> Bool {
-        switch controller {
-        // Where a v2 folder does not already count and freeze.
-        case .cpuAccounting, .freezer: hierarchy.unified == nil
-        default: limits.names.contains { $0.controller == controller }
-        }
     }
 
     // MARK: cgroup v2

@@ -30,7 +30,20 @@ public struct CgroupHierarchy: Sendable, Equatable {
 
     /// Where the folders of a sandbox of that name come to be; the one that tells that its launcher lives is last.
     public func places(of name: CgroupName) -> [String] {
-        (legacy.map(\.path) + [unified].compactMap { $0 }).map { "\($0)/\(Self.folderName)/\(name)" }
+        (legacy.map(\.path) + [unified].compactMap { $0 }).map { place(of: name, below: $0) }
+    }
+
+    func place(of name: CgroupName, below root: String) -> String { "\(root)/\(Self.folderName)/\(name)" }
+
+    /// The v1 hierarchies in which a sandbox with these limits has a folder.
+    func needed(for limits: CgroupLimits) -> [LegacyHierarchy] {
+        legacy.filter { legacy in
+            switch legacy.controller {
+            // Where a v2 folder does not already count and freeze.
+            case .cpuAccounting, .freezer: unified == nil
+            default: limits.names.contains { $0.controller == legacy.controller }
+            }
+        }
     }
 
     /// Whether limits are v1's, v2's, or partly absent; for people.

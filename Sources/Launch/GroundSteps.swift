@@ -6,6 +6,8 @@ import Plan
 /// namespaces that depend on the profile, a /dev/shm of the size it says.
 struct GroundSteps {
     let ground: Groundwork
+    /// The launcher's: made here, where there is time.
+    let cgroupFolders: [String]
 
     func write(to steps: inout StepList) {
         if !ground.makesNamespacesLast {
@@ -16,6 +18,11 @@ struct GroundSteps {
         steps.ownFileSystem(
             "tmpfs", options: [("mode", "1777")] + size,
             attributes: MountAttribute.noSetuid | MountAttribute.noExecute | MountAttribute.noDevices, path: "dev/shm")
+        for folder in cgroupFolders {
+            steps.add(
+                mis_step_directory, deed: "making the cgroup", object: folder, path: folder, number: 0o700,
+                flags: mis_flag_ahead.rawValue)
+        }
     }
 }
 

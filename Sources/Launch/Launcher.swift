@@ -37,13 +37,17 @@ public enum Launcher {
     }
 
     /// Gives the sandbox what the profile says; it goes on to its other namespaces, and then waits for its plan.
-    /// - Parameter ground: on the foundation the sandbox was begun on.
-    public static func lay(_ ground: Groundwork, for sandbox: SandboxedProcess) throws(LaunchFailure) {
+    /// - Parameters:
+    ///   - ground: on the foundation the sandbox was begun on.
+    ///   - cgroupFolders: folders to make besides, if they are not there and can be made.
+    public static func lay(
+        _ ground: Groundwork, for sandbox: SandboxedProcess, cgroupFolders: [String]
+    ) throws(LaunchFailure) {
         guard ground.foundation == sandbox.foundation else {
             throw LaunchFailure(Errno(EINVAL).doing("giving a sandbox the ground", "of another"))
         }
         var steps = StepList()
-        GroundSteps(ground: ground).write(to: &steps)
+        GroundSteps(ground: ground, cgroupFolders: cgroupFolders).write(to: &steps)
         sandbox.goOn(steps, ground: ground)
     }
 

@@ -45,6 +45,44 @@ import Testing
         }
     }
 
+    /// The set-up child makes v1's folders when it has time. It is the same cgroup then, and none is made in vain.
+    @Test(arguments: [true, false]) func furtherFoldersMayBeThereBefore(_ are: Bool) throws {
+        // Where no disk heeds weights there is no folder for them.
+        let limits = CgroupLimits(memory: 256 << 20, cpuPercent: 80, processes: 77, ioWeight: 50)
+        guard let birthplace = try CgroupBirthplace(in: hierarchy) else { return }
+        let further = birthplace.furtherFolders(for: limits, in: hierarchy)
+        defer {
+            try? birthplace.remove(in: hierarchy)
+            hierarchy.removeEmptyFolders()
+        }
+        if are {
+            for path in further {
+                mkdir((path as NSString).deletingLastPathComponent, 0o755)
+                #expect(mkdir(path, 0o700) == 0)
+            }
+        }
+        let cgroup = try SandboxCgroup.create(
+            name: birthplace.name, limits: limits, in: hierarchy, birthplace: birthplace,
+            weightProblem: { "nobody heeds it" }, populate: { _ in })
+        #expect(cgroup.unenforced.map(\.limit) == [.ioWeight])
+        #expect(Set(cgroup.pathsToRemove.dropLast()) == Set(further))
+        #expect(read(cgroup, .processes, v1: "pids.max", v2: "pids.max") == "77")
+        try cgroup.remove()
+        for path in hierarchy.places(of: birthplace.name) { #expect(access(path, F_OK) != 0, "\(path)") }
+    }
+
+    /// A launch that is given up before its limits are set.
+    @Test func aBirthplaceGoesWithItsFurtherFolders() throws {
+        guard let birthplace = try CgroupBirthplace(in: hierarchy) else { return }
+        for path in birthplace.furtherFolders(for: CgroupLimits(memory: 1 << 30, processes: 9), in: hierarchy) {
+            mkdir((path as NSString).deletingLastPathComponent, 0o755)
+            #expect(mkdir(path, 0o700) == 0)
+        }
+        try birthplace.remove(in: hierarchy)
+        for path in hierarchy.places(of: birthplace.name) { #expect(access(path, F_OK) != 0, "\(path)") }
+        hierarchy.removeEmptyFolders()
+    }
+
     @Test func whatRunsInsideIsCounted() throws {
         let limits = CgroupLimits(memory: 256 << 20, cpuPercent: 100, processes: 50)
         try withCgroup(limits, in: hierarchy) { cgroup in

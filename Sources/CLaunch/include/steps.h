@@ -71,6 +71,7 @@ enum mis_step_flags {
      * by its name. It does not follow one at the end. */
     mis_flag_sure_place = 16,
     mis_flag_sure_source = 32,
+    mis_flag_ahead = 64, /* done ahead for the launcher, which does it itself where this fails */
 };
 
 /* `place`/`source` of a step: a slot's number, or the calling process's root. */

@@ -82,7 +82,12 @@ final class HeadStart {
 
     private func lay(_ ground: Groundwork, for process: SandboxedProcess) throws(SetupProblem) {
         do throws(LaunchFailure) {
-            try Launcher.lay(ground, for: process)
+            // By the time the limits are to be set there, the child has made them.
+            var folders: [String] = []
+            if let birthplace, let cgroups {
+                folders = birthplace.furtherFolders(for: CgroupLimits(ground.limits), in: cgroups)
+            }
+            try Launcher.lay(ground, for: process, cgroupFolders: folders)
         } catch {
             throw Self.problem(error)
         }
@@ -154,7 +159,8 @@ final class HeadStart {
         first?.process.abandon()
         tier.kernel?.end()
         Self.remove(cgroup)
-        do { try birthplace?.remove() } catch { Messages.say("\(error)") }
+        guard let birthplace, let cgroups else { return }
+        do { try birthplace.remove(in: cgroups) } catch { Messages.say("\(error)") }
     }
 
     static func remove(_ cgroup: SandboxCgroup?) {
@@ -165,9 +171,7 @@ final class HeadStart {
     private func makeCgroup(
         _ limits: PlannedLimits
     ) throws(SetupProblem) -> (cgroup: SandboxCgroup?, unenforced: [String]) {
-        let limits = CgroupLimits(
-            memory: limits.memory, memoryHigh: limits.memoryHigh, cpuPercent: limits.cpuPercent,
-            cpuWeight: limits.cpuWeight, processes: limits.pids, ioWeight: limits.ioWeight)
+        let limits = CgroupLimits(limits)
         guard let cgroups else {
             return (nil, limits.unenforced(because: "no cgroup can be made here").map(\.description))
         }
@@ -189,6 +193,14 @@ final class HeadStart {
             return problem
         default: return SetupProblem("\(error)")
         }
+    }
+}
+
+extension CgroupLimits {
+    init(_ limits: PlannedLimits) {
+        self.init(
+            memory: limits.memory, memoryHigh: limits.memoryHigh, cpuPercent: limits.cpuPercent,
+            cpuWeight: limits.cpuWeight, processes: limits.pids, ioWeight: limits.ioWeight)
     }
 }
 
