@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "claunch.h"
@@ -60,6 +61,10 @@ static void guard(void *argument) {
     raw4(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
     /* Out of the terminal's and the caller's process group: a Ctrl-C or a group kill is not meant for it. */
     raw0(SYS_setsid);
+    /* Nothing is to be guarded yet, and the launcher is in a hurry: what it would take a page fault each for is filled
+     * in here, at once. Kernels before 5.14 refuse, which does no harm. */
+    if (guard->next_heap)
+        raw3(SYS_madvise, guard->next_heap, guard->next_heap_size, MADV_POPULATE_WRITE);
     wait_readable(guard->supervisor, -1);
     if (__atomic_load_n(&guard->is_disarmed, __ATOMIC_ACQUIRE)) {
         /* Whoever reads the launcher's output is not kept waiting for what is slow to close: notification groups

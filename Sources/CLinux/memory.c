@@ -9,6 +9,7 @@
 #include <link.h>
 #include <malloc.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -39,4 +40,13 @@ void clinux_release_code(void) {
 
 void clinux_share_heap(void) {
     mallopt(M_ARENA_MAX, 1);
+}
+
+void *clinux_extend_heap(size_t size) {
+    /* It comes from the heap and not from mmap, and stays there when it is free again. */
+    mallopt(M_MMAP_THRESHOLD, (int)(4 * size));
+    mallopt(M_TRIM_THRESHOLD, (int)(16 * size));
+    void *start = malloc(size);
+    free(start);
+    return start;
 }

@@ -21,6 +21,7 @@ import LinuxSystem
             unsafe guardData.pointee.supervisor = supervisor.number
             unsafe guardData.pointee.agent = -1
             unsafe mis_guard_set_kill_file(guardData, -1)
+            unsafe Self.giveHeap(to: guardData)
             var raw: Int32 = -1
             let pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
             if pid < 0 { throw Errno(-pid) }
@@ -38,6 +39,19 @@ import LinuxSystem
         let far = fcntl(open, F_DUPFD_CLOEXEC, mostDescriptors - 1)
         if far >= 0 { close(far) }
     }
+
+    /// Has the guardian fill the pages in of which the launcher's next allocations will be: a start takes some seventy of them,
+    /// and each would be a page fault.
+    private static func giveHeap(to guardData: UnsafeMutablePointer<mis_guard>) {
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        guard let start = unsafe clinux_extend_heap(startHeap) else { return }
+        let before = UInt(bitPattern: start) % UInt(page)
+        unsafe guardData.pointee.next_heap = start - Int(before)
+        unsafe guardData.pointee.next_heap_size = startHeap
+    }
+
+    /// What a start allocates, bytes, and hardly gives back before its end.
+    private static let startHeap = 288 << 10
 
     /// Tier bpf needs some 150, and one for each further place a profile lists.
     private static let mostDescriptors: Int32 = 1024

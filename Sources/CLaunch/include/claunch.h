@@ -52,6 +52,8 @@ struct mis_guard {
     uint32_t cgroup_count; /* directories to remove, deepest first */
     char cgroups[mis_guardian_path_count][mis_guardian_path_length];
     char runtime[mis_guardian_path_length]; /* a folder of flat files to remove, or "" */
+    void *_Nullable next_heap;              /* where the launcher's next allocations will be */
+    size_t next_heap_size;
 };
 
 /* Setters, because Swift cannot write atomics or arrays of a C structure. The last two return 0 when the path does

@@ -106,6 +106,9 @@ const char *_Nullable clinux_argument(int index);
 void clinux_release_code(void);
 /* Threads that are made from now on share the one heap: another would begin with a mapping of 128 MB. */
 void clinux_share_heap(void);
+/* Makes the heap larger by `size` bytes and tells where: the next allocations come from there. NULL when there is no
+ * memory. */
+void *_Nullable clinux_extend_heap(size_t size);
 
 /* ioctl requests whose macros Swift cannot import. */
 extern const unsigned long clinux_TIOCSWINSZ, clinux_TIOCGWINSZ, clinux_TIOCSCTTY;
