@@ -28,9 +28,18 @@ public final class NameWatcher {
 
         /// `nil` when `path` is not below `root`.
         public init?(path: String, below root: String, rule: RuleReference) {
-            let prefix = root.hasSuffix("/") ? root : root + "/"
-            guard path.hasPrefix(prefix) else { return nil }
-            let names = path.utf8.dropFirst(prefix.utf8.count).split(separator: UInt8(ascii: "/")).map(Array.init)
+            let bytes = Array(path.utf8)
+            let above = root == "/" ? [] : Array(root.utf8)
+            guard bytes.count > above.count, bytes[above.count] == slash, bytes.starts(with: above) else { return nil }
+            var names: [[UInt8]] = []
+            var start = above.count
+            while start < bytes.count {
+                start += 1
+                var end = start
+                while end < bytes.count, bytes[end] != slash { end += 1 }
+                if end > start { names.append(Array(bytes[start..<end])) }
+                start = end
+            }
             guard !names.isEmpty else { return nil }
             self.init(root: root, names: names, rule: rule)
         }
@@ -80,7 +89,12 @@ public final class NameWatcher {
     private let gate: ViolationGate
     private var roots: [Place] = []
     /// One watch serves several places where they are the same folder.
-    private var watched: [(watch: Int32, place: Place)] = []
+    private var watched: [Watched] = []
+
+    private struct Watched {
+        var watch: Int32
+        var place: Place
+    }
 
     private static let mask =
         UInt32(IN_CREATE) | UInt32(IN_MOVED_TO) | UInt32(IN_MOVED_FROM) | UInt32(IN_DELETE) | UInt32(IN_ONLYDIR)
@@ -145,7 +159,7 @@ public final class NameWatcher {
             watch = try queue.watch(descriptor.number, Self.mask)
         }
         place.folder = Folder(descriptor: descriptor, identity: identity, watch: watch)
-        watched.append((watch, place))
+        watched.append(Watched(watch: watch, place: place))
     }
 
     private func detach(_ place: Place) {
@@ -269,3 +283,5 @@ public final class NameWatcher {
             "a folder cannot be watched for protected names: \(String(decoding: place.path, as: UTF8.self)): \(error)")
     }
 }
+
+private let slash = UInt8(ascii: "/")

@@ -15,10 +15,15 @@ public final class ProfileDecider: PathDecider {
         }
     }
 
+    private struct Target {
+        var path: [UInt8]
+        var isSettled: Bool
+    }
+
     private let rules: RuleSet
     private let unknown: Profile.Enforcement.Unknown
     /// Longest target first, so that the first one at or above a place is the mount it lies on.
-    private let mounts: [(target: [UInt8], isSettled: Bool)]
+    private let mounts: [Target]
 
     /// - Parameters:
     ///   - unknown: what is said of places no rule speaks of.
@@ -26,8 +31,8 @@ public final class ProfileDecider: PathDecider {
     public init(_ rules: RuleSet, unknown: Profile.Enforcement.Unknown, mounts: [Mount]) {
         self.rules = rules
         self.unknown = unknown
-        self.mounts = mounts.map { (Array($0.target.utf8), $0.isSettled) }
-            .sorted { $0.target.count > $1.target.count }
+        self.mounts = mounts.map { Target(path: Array($0.target.utf8), isSettled: $0.isSettled) }
+            .sorted { $0.path.count > $1.path.count }
     }
 
     public func verdict(_ path: borrowing Span<UInt8>) -> PathVerdict {
@@ -52,19 +57,17 @@ public final class ProfileDecider: PathDecider {
         guard rule >= 0, Int(rule) < rules.rules.count else {
             return RuleReference(text: "no rule speaks of it", origin: "enforcement.unknown")
         }
-        let found = rules.rules[Int(rule)]
-        return RuleReference(
-            text: "\(found.access.rawValue) \"\(found.text)\"", origin: found.origin.description, index: Int(rule))
+        return RuleReference(rules.rules[Int(rule)], index: Int(rule))
     }
 
     private func isSettled(_ path: borrowing Span<UInt8>) -> Bool {
         for mount in mounts {
-            let count = mount.target.count
+            let count = mount.path.count
             // "/" is above everything; another target must end where a name of the path ends.
             if count == 1 { return mount.isSettled }
             guard path.count >= count, path.count == count || path[count] == UInt8(ascii: "/") else { continue }
             var index = count - 1
-            while index > 0, mount.target[index] == path[index] { index -= 1 }
+            while index > 0, mount.path[index] == path[index] { index -= 1 }
             if index == 0 { return mount.isSettled }
         }
         return false

@@ -1,3 +1,5 @@
+public import Profile
+
 /// Something the sandbox was refused, or did and had undone.
 public struct Violation: Sendable, Equatable {
     /// What took the decision.
@@ -57,18 +59,43 @@ public struct Violation: Sendable, Equatable {
 
 /// The rule behind a decision, for messages and the record.
 public struct RuleReference: Sendable, Equatable {
-    /// The rule as the user wrote it, or a sentence where no rule of theirs decided.
-    public var text: String
-    /// Where it is written; `built in` for what no profile says.
-    public var origin: String
-    /// The rule's index in the plan's rules; `nil`: none of them.
-    public var index: Int?
-
-    public init(text: String, origin: String = "built in", index: Int? = nil) {
-        self.text = text
-        self.origin = origin
-        self.index = index
+    /// Hundreds are made for one that is told, so the words are found when they are asked for.
+    private enum Source: Sendable, Equatable {
+        case sentence(String, origin: String)
+        case rule(PathRule, index: Int)
     }
+
+    private let source: Source
+
+    /// The rule as the user wrote it, or a sentence where no rule of theirs decided.
+    public var text: String {
+        switch source {
+        case .sentence(let text, _): text
+        case .rule(let rule, _): "\(rule.access.rawValue) \"\(rule.text)\""
+        }
+    }
+
+    /// Where it is written; `built in` for what no profile says.
+    public var origin: String {
+        switch source {
+        case .sentence(_, let origin): origin
+        case .rule(let rule, _): rule.origin.description
+        }
+    }
+
+    /// The rule's index in the plan's rules; `nil`: none of them.
+    public var index: Int? {
+        switch source {
+        case .sentence: nil
+        case .rule(_, let index): index
+        }
+    }
+
+    /// For what no rule of the user's decides.
+    public init(text: String, origin: String = "built in") { source = .sentence(text, origin: origin) }
+
+    /// - Parameter index: among the plan's rules.
+    public init(_ rule: PathRule, index: Int) { source = .rule(rule, index: index) }
 }
 
 /// Where the enforcing components report. Called on the thread that calls their `handle()`.

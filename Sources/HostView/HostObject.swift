@@ -84,10 +84,11 @@ public struct HostView: Equatable, Sendable {
 /// Lexical work on absolute paths that are already normal.
 public enum Paths {
     public static func isAtOrBelow(_ path: String, _ folder: String) -> Bool {
-        if folder == "/" { return true }
         // From the end, where paths differ: planning asks this thousands of times.
         let path = path.utf8.span
         let folder = folder.utf8.span
+        // One byte is the root.
+        if folder.count == 1 { return true }
         guard path.count == folder.count || path.count > folder.count && path[folder.count] == UInt8(ascii: "/") else {
             return false
         }
@@ -130,6 +131,19 @@ public enum Paths {
         let bytes = path.utf8.span
         for index in (0..<bytes.count).reversed() where bytes[index] == UInt8(ascii: "/") { return index }
         return nil
+    }
+
+    /// Whether one of the names in `path`, which need be neither absolute nor normal, is `..`.
+    static func climbs(_ path: String) -> Bool {
+        let bytes = path.utf8.span
+        var start = 0
+        for index in 0...bytes.count where index == bytes.count || bytes[index] == UInt8(ascii: "/") {
+            if index - start == 2, bytes[start] == UInt8(ascii: "."), bytes[start + 1] == UInt8(ascii: ".") {
+                return true
+            }
+            start = index + 1
+        }
+        return false
     }
 
     public static func join(_ folder: String, _ name: String) -> String {

@@ -28,14 +28,17 @@ struct RootSteps {
     }
 
     mutating func write(to steps: inout StepList) {
-        for mount in plan.mounts {
-            guard case .synthetic(let text) = mount.kind else { continue }
-            steps.file(Paths.lastName(mount.target), text: text, at: .slot(.scratch))
+        for index in plan.mounts.indices {
+            guard case .synthetic(let text) = plan.mounts[index].kind else { continue }
+            steps.file(Paths.lastName(plan.mounts[index].target), text: text, at: .slot(.scratch))
         }
         for link in plan.links { self.link(link, &steps) }
-        let first = plan.mounts.firstIndex { $0.idmap != nil }
+        var hasIdmaps = false
         for index in plan.mounts.indices {
-            if index == first { idmaps.receive(&steps) }
+            if !hasIdmaps, plan.mounts[index].idmap != nil {
+                idmaps.receive(&steps)
+                hasIdmaps = true
+            }
             mount(plan.mounts[index], &steps)
         }
         homeContents(&steps)
@@ -54,23 +57,18 @@ struct RootSteps {
     }
 
     private var hasPrivateHome: Bool {
-        plan.mounts.contains { $0.target == plan.identity.home && $0.isFresh }
+        plan.mounts.indices.contains { plan.mounts[$0].kind.isFresh && plan.mounts[$0].target == plan.identity.home }
     }
 
-    private func relative(_ path: String) -> String { String(path.drop { $0 == "/" }) }
+    private func relative(_ path: String) -> String { String(Substring(path.utf8.drop { $0 == UInt8(ascii: "/") })) }
 
     // MARK: What the plan lists
 
-    /// The mount a path stands on, among those already laid.
-    private func mountAbove(_ path: String, including: Bool = false) -> PlannedMount? {
-        plan.mounts.filter { Paths.isAtOrBelow(path, $0.target) && (including || $0.target != path) }
-            .max { Paths.depth($0.target) < Paths.depth($1.target) }
-    }
-
     private func isOurs(_ path: String) -> Bool {
-        switch mountAbove(path)?.kind {
-        case nil, .tmpfs, .mask: true
-        case .bind, .synthetic: false
+        guard let above = sure.places.nearest(above: path) else { return true }
+        switch plan.mounts[above].kind {
+        case .tmpfs, .mask: return true
+        case .bind, .synthetic: return false
         }
     }
 
@@ -78,7 +76,7 @@ struct RootSteps {
 
     private mutating func folders(above path: String, _ steps: inout StepList) {
         for folder in Paths.ancestors(path) where made.place(of: folder) == nil && isOurs(folder) {
-            if plan.mounts.contains(where: { $0.target == folder }) { continue }
+            if sure.places.at(folder) != nil { continue }
             made.insert(folder)
             steps.folder(relative(folder))
             own(folder, &steps)
@@ -88,7 +86,7 @@ struct RootSteps {
     /// Folders between the private home and what is listed in it are the agent's, like the home.
     private func own(_ path: String, _ steps: inout StepList) {
         guard privileged, Paths.isAtOrBelow(path, plan.identity.home),
-            mountAbove(path, including: true)?.isFresh == true
+            let above = sure.places.nearest(above: path, orAt: true), plan.mounts[above].kind.isFresh
         else { return }
         steps.add(
             mis_step_owner, deed: "giving to the agent", object: path, at: .slot(.root), path: relative(path),
@@ -109,7 +107,7 @@ struct RootSteps {
                 steps.file(path, text: text)
                 return
             }
-            if mount.isFolder { steps.folder(path) } else { steps.file(path, mode: 0o644) }
+            if mount.kind.isFolder { steps.folder(path) } else { steps.file(path, mode: 0o644) }
         }
         var attributes = MountAttribute.noSetuid | MountAttribute.noDevices
         if mount.readOnly { attributes |= MountAttribute.readOnly }
@@ -185,7 +183,7 @@ struct RootSteps {
             where Paths.isAtOrBelow(folder, mount.target) && folder != mount.target {
                 steps.folder(relative(folder))
             }
-            if inner.isFolder { steps.folder(relative(inner.target)) } else { steps.file(relative(inner.target)) }
+            if inner.kind.isFolder { steps.folder(relative(inner.target)) } else { steps.file(relative(inner.target)) }
         }
         steps.add(
             mis_step_mount_attributes, deed: "masking", object: mount.target, at: .slot(.root), path: path,
@@ -221,13 +219,14 @@ struct RootSteps {
         // Since 6.18 the kernel settles at an open whether reads will be asked about: the mark has to be there from the start.
         let asksAboutReads = plan.tier == .fanotify && plan.policy.revoke
         let mask = FanotifyMarks.mask | (asksAboutReads ? UInt64(FAN_ACCESS_PERM) : 0)
-        for mount in plan.mounts where mount.marked {
-            for sub in [""] + mount.subMounts.map({ "/" + $0 }) {
-                steps.add(
-                    mis_step_mark, deed: "watching opens on", object: mount.target + sub, at: .slot(.root),
-                    path: relative(mount.target + sub), descriptor: fanotify, number: FanotifyMarks.flags,
-                    value: mask, flags: placeFlags(mount.target + sub))
-            }
+        func mark(_ path: String) {
+            steps.add(
+                mis_step_mark, deed: "watching opens on", object: path, at: .slot(.root), path: relative(path),
+                descriptor: fanotify, number: FanotifyMarks.flags, value: mask, flags: placeFlags(path))
+        }
+        for index in plan.mounts.indices where plan.mounts[index].marked {
+            mark(plan.mounts[index].target)
+            for sub in plan.mounts[index].subMounts { mark(plan.mounts[index].target + "/" + sub) }
         }
     }
 }
@@ -238,13 +237,13 @@ enum FanotifyMarks {
     static let mask = UInt64(FAN_OPEN_PERM) | UInt64(FAN_OPEN_EXEC_PERM) | UInt64(FAN_ONDIR)
 }
 
-extension PlannedMount {
+extension PlannedMount.Kind {
     var isFresh: Bool {
-        if case .tmpfs = kind { true } else { false }
+        if case .tmpfs = self { true } else { false }
     }
 
     var isFolder: Bool {
-        switch kind {
+        switch self {
         case .bind(_, _, let isFolder, _), .mask(let isFolder, _): isFolder
         case .tmpfs: true
         case .synthetic: false

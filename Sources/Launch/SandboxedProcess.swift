@@ -37,7 +37,7 @@ public import Seccomp
     private let messages: FileDescriptor
     private let setup: UnsafeMutablePointer<mis_setup>
     private var steps: [StepList]
-    private var deeds: [(deed: String, object: String)]
+    private var deeds: [Deed]
     private var stack: Stack?
     /// Processes that helped at the launch, and are over.
     var helpers: [Int32] = []
@@ -171,7 +171,7 @@ public import Seccomp
     public func setupFailure() -> LaunchFailure? {
         let report = unsafe setup.pointee.report
         guard report.step >= 0, deeds.indices.contains(Int(report.step)) else { return nil }
-        let (deed, object) = deeds[Int(report.step)]
+        let (deed, object) = (deeds[Int(report.step)].deed, deeds[Int(report.step)].object)
         return LaunchFailure(Errno(report.error).doing(deed, object), call: report.call)
     }
 

@@ -44,6 +44,12 @@ enum SentDescriptor: UInt32 {
     case kept
 }
 
+/// A step, for people.
+struct Deed {
+    var deed: String
+    var object: String
+}
+
 /// The steps being written: C structures for the child, and for each a sentence for people.
 ///
 /// Unsafe: fills C structures with pointers into ``StepArena``.
@@ -51,7 +57,7 @@ enum SentDescriptor: UInt32 {
     let arena = StepArena()
     private(set) var steps: [mis_step] = unsafe []
     /// What each step does, to what.
-    private(set) var deeds: [(deed: String, object: String)] = []
+    private(set) var deeds: [Deed] = []
 
     init() { unsafe steps.reserveCapacity(256) }
 
@@ -95,7 +101,7 @@ enum SentDescriptor: UInt32 {
             unsafe step.inode = identity.inode
         }
         unsafe steps.append(step)
-        deeds.append((deed, object))
+        deeds.append(Deed(deed: deed, object: object))
     }
 
     // MARK: Small words for frequent steps

@@ -19,15 +19,18 @@ extension HostView {
             look(bind.target)
         }
         for name in ["group", "hostname", "hosts", "machine-id", "passwd"] { look("/etc/" + name) }
-        for rule in profile.filesystem.rules {
-            switch rule.pattern {
+        // By index: a copy of each rule is what takes the most here.
+        let rules = profile.filesystem.rules
+        for index in rules.indices {
+            let access = rules[index].access
+            switch rules[index].pattern {
             case .path(let path):
                 look(path)
-                if rule.access == .write, view[path] == .absent { look(Paths.parent(path)) }
-                if rule.access == .deny || rule.access == .protect {
+                if access == .write, view[path] == .absent { look(Paths.parent(path)) }
+                if access == .deny || access == .protect {
                     view.lookAbove(path, within: request.workspace, folders)
                 }
-                if rule.access == .deny, tier.tellsRefusals, case .present(let object) = view[path],
+                if access == .deny, tier.tellsRefusals, case .present(let object) = view[path],
                     object.status.isFolder
                 {
                     view.list((try? namesInFolder(object.canonical, limit: 64)) ?? [], in: object.canonical)
@@ -49,6 +52,7 @@ extension HostView {
 
     /// The folders between the workspace and `path`: they may have to be held in place.
     private mutating func lookAbove(_ path: String, within workspace: String, _ folders: HostFolders) {
+        guard Paths.isAtOrBelow(path, workspace) else { return }
         var folder = Paths.parent(path)
         while Paths.isAtOrBelow(folder, workspace), folder != "/" {
             look(at: folder, folders)

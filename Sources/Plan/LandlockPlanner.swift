@@ -36,12 +36,11 @@ enum LandlockPlanner {
         let read = readFile | readFolder
         let write = read | writeFile | changeNames | refer | truncate
         var rules: [LandlockPlan.Rule] = []
-        var granted: [(path: String, access: UInt64)] = []
         func allow(_ path: String, _ access: UInt64) {
-            let above = granted.filter { Paths.isAtOrBelow(path, $0.path) }.reduce(0) { $0 | $1.access }
+            var above: UInt64 = 0
+            for index in rules.indices where Paths.isAtOrBelow(path, rules[index].path) { above |= rules[index].access }
             let useful = access & handled
             if useful & ~above == 0 { return }
-            granted.append((path, useful))
             rules.append(.init(path: path, access: useful))
         }
         // The bare skeleton of the root can be listed; what is not mounted is not there.

@@ -14,6 +14,11 @@ struct MountPlanner {
         var object: HostObject.Present
     }
 
+    private struct RuledPath {
+        var path: String
+        var rule: Int
+    }
+
     /// What is to be seen at a place once the mounts above it are there.
     private enum View: Equatable {
         case nothing
@@ -50,7 +55,9 @@ struct MountPlanner {
     private var places: [Place] = []
     private var placeIndex = PathIndex()
     private var executeRoots: [String] = []
-    private var views: [(path: String, view: View)] = []
+    /// Where something is to be seen, and what.
+    private var viewPlaces = PathIndex()
+    private var views: [View] = []
     private var tmpfsSize: UInt64?
 
     init(rules: [PathRule], request: LaunchRequest, identity: AgentIdentity, tier: Tier, host: HostView) {
@@ -68,34 +75,36 @@ struct MountPlanner {
 
     mutating func plan(tmpfsSize: UInt64?) {
         self.tmpfsSize = tmpfsSize
-        var fresh: [(path: String, rule: Int)] = []
-        var awaited: [(path: String, rule: Int)] = []
-        var absentProtected: [(path: String, rule: Int)] = []
+        var fresh: [RuledPath] = []
+        var awaited: [RuledPath] = []
+        var absentProtected: [RuledPath] = []
         expandGlobs()
-        for (index, rule) in rules.enumerated() {
-            switch rule.pattern {
+        // By index: a copy of each rule is what takes the most here.
+        for index in rules.indices {
+            let access = rules[index].access
+            switch rules[index].pattern {
             case .unavailable(let variable):
-                skipped.append("\(rule.text) (\(rule.origin)): ${\(variable)} has no value here")
+                skipped.append("\(rules[index].text) (\(rules[index].origin)): ${\(variable)} has no value here")
             case .suffix:
-                notePattern(rule)
+                notePattern(rules[index])
             case .glob(let folder, let glob):
-                if rule.access == .write { notePattern(of: folder, glob) }
+                if access == .write { notePattern(of: folder, glob) }
             case .path(let path):
-                if rule.access == .tmpfs {
-                    fresh.append((path, index))
+                if access == .tmpfs {
+                    fresh.append(RuledPath(path: path, rule: index))
                     continue
                 }
                 switch host[path] {
                 case .absent:
-                    if rule.access == .execute { executeRoots.append(path) }
-                    if rule.access == .protect {
-                        absentProtected.append((path, index))
-                    } else if rule.access != .deny {
-                        if rule.access == .write { awaited.append((path, index)) }
-                        skipped.append("\(path) (\(rule.origin)): does not exist")
+                    if access == .execute { executeRoots.append(path) }
+                    if access == .protect {
+                        absentProtected.append(RuledPath(path: path, rule: index))
+                    } else if access != .deny {
+                        if access == .write { awaited.append(RuledPath(path: path, rule: index)) }
+                        skipped.append("\(path) (\(rules[index].origin)): does not exist")
                     }
                 case .present(let object):
-                    add(rule, index, object)
+                    add(index, object)
                 }
             }
         }
@@ -105,7 +114,8 @@ struct MountPlanner {
         for bind in request.binds { lay(bind) }
         for file in awaited { expect(file) }
         layEtc()
-        mounts.sort { Self.order($0.target, $1.target) }
+        // Places are moved about, not mounts.
+        mounts = mounts.indices.sorted { Self.order(mounts[$0].target, mounts[$1].target) }.map { mounts[$0] }
         watch(absentProtected)
         noteSubMounts()
     }
@@ -121,8 +131,8 @@ struct MountPlanner {
     private mutating func expandGlobs() {
         // From the end, so that what has not been looked at keeps its place.
         for index in rules.indices.reversed() {
+            guard case .glob(let folder, let glob) = rules[index].pattern else { continue }
             let rule = rules[index]
-            guard case .glob(let folder, let glob) = rule.pattern else { continue }
             let names = host.listing(of: folder).filter { NameGlob.matches(glob, $0) }
             if names.isEmpty { continue }
             rules.insert(
@@ -153,7 +163,7 @@ struct MountPlanner {
     }
 
     /// A listed file of the private home that does not exist yet: when the agent makes it, it is the user's to keep.
-    private mutating func expect(_ file: (path: String, rule: Int)) {
+    private mutating func expect(_ file: RuledPath) {
         let folder = Paths.parent(file.path)
         guard Paths.isAtOrBelow(folder, identity.home), view(at: file.path) == .fresh,
             case .present(let object) = host[folder], object.canonical == folder, object.status.isFolder
@@ -164,41 +174,43 @@ struct MountPlanner {
                 group: object.status.group, rule: file.rule))
     }
 
-    private mutating func add(_ rule: PathRule, _ index: Int, _ object: HostObject.Present) {
+    private mutating func add(_ index: Int, _ object: HostObject.Present) {
         let path = object.canonical
+        let access = rules[index].access
+        var name: String { "\(access.rawValue) \"\(rules[index].text)\"" }
+        var origin: Origin { rules[index].origin }
         if path == "/" {
-            errors.append("\(rule.origin): \(rule.access.rawValue) \"/\" would share the whole machine; list folders")
+            errors.append("\(origin): \(access.rawValue) \"/\" would share the whole machine; list folders")
             return
         }
-        if let kernel = ["/proc", "/dev"].first(where: { Paths.isAtOrBelow(path, $0) }), rule.access != .deny {
-            errors.append(
-                "\(rule.origin): \(rule.access.rawValue) \"\(rule.text)\": \(kernel) inside is the sandbox's own")
+        if access != .deny, let kernel = ["/proc", "/dev"].first(where: { Paths.isAtOrBelow(path, $0) }) {
+            errors.append("\(origin): \(name): \(kernel) inside is the sandbox's own")
             return
         }
         for link in object.links where !links.contains(link) { links.append(link) }
-        if rule.pattern != .path(path) {
+        if rules[index].pattern != .path(path) {
             // Those who decide by path see the object's own.
-            var own = rule
+            var own = rules[index]
             own.pattern = .path(path)
             rules.append(own)
         }
-        if rule.access == .execute {
+        if access == .execute {
             executeRoots.append(path)
             return
         }
-        if rule.access == .deny {
+        if access == .deny {
             if object.status.isFile { deniedObjects.append(.init(identity: object.status.identity, rule: index)) }
             if tier == .landlock, object.status.isFile, object.status.links > 1 {
                 unenforced.append(
-                    "deny \"\(rule.text)\" (\(rule.origin)): the file has \(object.status.links) names, and only this "
+                    "\(name) (\(origin)): the file has \(object.status.links) names, and only this "
                         + "one is hidden (tier fanotify or bpf denies the object)")
             }
         }
         let (place, isNew) = placeIndex.insert(path)
         if isNew { places.append(Place(path: path, access: nil, rule: index, object: object)) }
-        if rule.access == .read || rule.access == .write { places[place].isListed = true }
-        if strength(rule.access) > strength(places[place].access) {
-            places[place].access = rule.access
+        if access == .read || access == .write { places[place].isListed = true }
+        if strength(access) > strength(places[place].access) {
+            places[place].access = access
             places[place].rule = index
         }
     }
@@ -220,11 +232,13 @@ struct MountPlanner {
     // MARK: What is to be seen where
 
     private func view(at path: String) -> View {
-        var best: (path: String, view: View)?
-        for entry in views where Paths.isAtOrBelow(path, entry.path) {
-            if best.map({ Paths.depth($0.path) <= Paths.depth(entry.path) }) ?? true { best = entry }
-        }
-        return best?.view ?? .nothing
+        viewPlaces.nearest(above: path, orAt: true).map { views[$0] } ?? .nothing
+    }
+
+    /// From now on; the last says what counts.
+    private mutating func show(_ view: View, at path: String) {
+        let (place, isNew) = viewPlaces.insert(path)
+        if isNew { views.append(view) } else { views[place] = view }
     }
 
     func isVisible(_ path: String) -> Bool {
@@ -236,7 +250,8 @@ struct MountPlanner {
 
     /// Notes protected names that could come to be in a writable folder of the host. None of them exists; so what is to be
     /// seen there depends on its folder, and most stand in the same few.
-    private mutating func watch(_ names: [(path: String, rule: Int)]) {
+    private mutating func watch(_ names: [RuledPath]) {
+        let mountPlaces = MountPlaces(mounts)
         var folder = ""
         var canonicalFolder = ""
         var root: String?
@@ -246,19 +261,15 @@ struct MountPlanner {
                 let path = canonical(name.path)
                 canonicalFolder = Paths.parent(path)
                 root = nil
-                if case .shared(write: true, _) = view(at: path) { root = mountsAbove(path).first?.sharedInPlace }
+                if case .shared(write: true, _) = view(at: path) {
+                    root = mountPlaces.nearest(above: path).flatMap { mounts[$0].sharedInPlace }
+                }
             }
             guard let root else { continue }
             let path = Paths.join(canonicalFolder, Paths.lastName(name.path))
             if tier == .bpf, KernelPlanner.anchored(path, self, rights: .read, rule: name.rule) != nil { continue }
             protectedNames.append(ProtectedName(path: path, root: root, rule: name.rule))
         }
-    }
-
-    /// Nearest first, without one at `path` itself.
-    private func mountsAbove(_ path: String) -> [PlannedMount] {
-        mounts.filter { $0.target != path && Paths.isAtOrBelow(path, $0.target) }
-            .sorted { Paths.depth($0.target) > Paths.depth($1.target) }
     }
 
     /// The folder of the host above `path` that is writable down to there and shown at its own place; folders pinned on
@@ -311,14 +322,15 @@ struct MountPlanner {
 
     // MARK: Laying mounts
 
-    private mutating func layRoot(_ fresh: [(path: String, rule: Int)]) {
+    private mutating func layRoot(_ fresh: [RuledPath]) {
         let home = identity.home
         if home != "/", !Paths.isAtOrBelow(home, request.workspace) || home == request.workspace,
             placeIndex.place(of: home).flatMap({ places[$0].access }) == nil
         {
             layFresh(home, mode: 0o700, owned: true, origin: "the private home")
         }
-        for (path, rule) in fresh.sorted(by: { Self.order($0.path, $1.path) }) where path != home {
+        for place in fresh.sorted(by: { Self.order($0.path, $1.path) }) where place.path != home {
+            let (path, rule) = (place.path, place.rule)
             if Self.reserved.contains(where: { Paths.isAtOrBelow(path, $0) }) {
                 errors.append("\(rules[rule].origin): tmpfs \"\(path)\": the sandbox has its own")
                 continue
@@ -328,7 +340,7 @@ struct MountPlanner {
     }
 
     private mutating func layFresh(_ path: String, mode: UInt32, owned: Bool, origin: String) {
-        views.append((path, .fresh))
+        show(.fresh, at: path)
         mounts.append(
             PlannedMount(
                 target: path, kind: .tmpfs(size: tmpfsSize, mode: mode, owned: owned), readOnly: false,
@@ -355,7 +367,7 @@ struct MountPlanner {
             return
         }
         let execute = isExecutable(bind.target) || isExecutable(object.canonical)
-        views.append((bind.target, .shared(write: !bind.readOnly, execute: execute)))
+        show(.shared(write: !bind.readOnly, execute: execute), at: bind.target)
         mounts.append(
             mount(
                 object, at: bind.target, readOnly: bind.readOnly, execute: execute, write: !bind.readOnly,
@@ -406,7 +418,7 @@ struct MountPlanner {
     }
 
     private mutating func share(_ place: Place, write: Bool, execute: Bool, origin: String) {
-        views.append((place.path, .shared(write: write, execute: execute)))
+        show(.shared(write: write, execute: execute), at: place.path)
         mounts.append(
             mount(place.object, at: place.path, readOnly: !write, execute: execute, write: write, origin: origin))
     }
@@ -432,10 +444,10 @@ struct MountPlanner {
     private mutating func pinFolders(above place: Place) {
         for folder in Paths.ancestors(place.path) {
             guard case .shared(write: true, let execute) = view(at: folder),
-                !views.contains(where: { $0.path == folder }),
+                viewPlaces.place(of: folder) == nil,
                 case .present(let object) = host[folder], object.canonical == folder
             else { continue }
-            views.append((folder, .shared(write: true, execute: execute)))
+            show(.shared(write: true, execute: execute), at: folder)
             mounts.append(
                 mount(
                     object, at: folder, readOnly: false, execute: execute, write: true,
@@ -458,7 +470,7 @@ struct MountPlanner {
                 pinFolders(above: place)
                 hasProtectedObjects = true
             }
-            views.append((place.path, .masked))
+            show(.masked, at: place.path)
             mounts.append(
                 PlannedMount(
                     target: place.path, kind: .mask(isFolder: isFolder, names: names), readOnly: true,

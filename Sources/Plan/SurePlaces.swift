@@ -1,43 +1,75 @@
 import HostView
 
+/// Where a plan's mounts are. Of several at one place the lowest counts, which is the first.
+public struct MountPlaces: Sendable {
+    private var targets = PathIndex()
+    /// By place there, a mount's index.
+    private var indices: [Int] = []
+
+    public init(_ mounts: [PlannedMount]) {
+        targets.reserve(mounts.count)
+        for index in mounts.indices where targets.insert(mounts[index].target).isNew { indices.append(index) }
+    }
+
+    /// The mount at `path`.
+    public func at(_ path: String) -> Int? { targets.place(of: path).map { indices[$0] } }
+
+    /// The one at the folder `path` stands in.
+    func atFolder(of path: String) -> Int? { targets.place(ofFolderOf: path).map { indices[$0] } }
+
+    /// The nearest one above `path`, or at it with `orAt`.
+    public func nearest(above path: String, orAt: Bool = false) -> Int? {
+        targets.nearest(above: path, orAt: orAt).map { indices[$0] }
+    }
+}
+
 /// Which places of the private root a mount can be put at by name.
 ///
 /// A name is safe where no folder on the way can be, or become, a symlink. Then the kernel need not be told to follow none,
 /// which takes two calls more for each mount.
 public struct SurePlaces: Sendable {
     /// Symlinks stand here, or the kernel makes some.
-    private let links: [String]
+    private let links: PathIndex
+    /// What others have files in is shown here.
+    private let shown: PathIndex
     private let mounts: [PlannedMount]
+    public let places: MountPlaces
 
     public init(_ plan: SandboxPlan) { self.init(mounts: plan.mounts, links: plan.links) }
 
     init(mounts: [PlannedMount], links: [HostObject.Link]) {
-        self.links = ["/dev", "/proc"] + links.map { $0.path }
         self.mounts = mounts
+        places = MountPlaces(mounts)
+        self.links = PathIndex(["/dev", "/proc"] + links.map { $0.path })
+        var shown = PathIndex()
+        for index in mounts.indices where mounts[index].kind.showsFiles { shown.insert(mounts[index].target) }
+        self.shown = shown
     }
 
     /// All folders on the way are our own, and nothing stands at the place but what we put there.
     public func areOurs(_ path: String) -> Bool {
-        !links.contains { Paths.isAtOrBelow(path, $0) } && !mounts.contains { $0.showsFiles && $0.isAbove(path) }
+        links.nearest(above: path, orAt: true) == nil && shown.nearest(above: path) == nil
     }
 
     /// Or the last folder is the root of what is mounted there, and no sandbox of this plan writes in it. What stands at
     /// the place may be a symlink: it must not be followed.
     public func contains(_ path: String) -> Bool {
         if areOurs(path) { return true }
-        guard let above = mounts.first(where: { $0.target == Paths.parent(path) }) else { return false }
-        return above.readOnly && areOurs(above.target)
+        guard let above = places.atFolder(of: path) else { return false }
+        return mounts[above].readOnly && areOurs(mounts[above].target)
     }
 }
 
 extension PlannedMount {
+    public func isAbove(_ path: String) -> Bool { path != target && Paths.isAtOrBelow(path, target) }
+}
+
+extension PlannedMount.Kind {
     /// What others have files in, or could have; not a fresh file system of ours.
     var showsFiles: Bool {
-        switch kind {
+        switch self {
         case .bind, .synthetic: true
         case .tmpfs, .mask: false
         }
     }
-
-    public func isAbove(_ path: String) -> Bool { path != target && Paths.isAtOrBelow(path, target) }
 }

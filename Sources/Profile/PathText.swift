@@ -109,10 +109,15 @@ public struct PathText: Sendable, Equatable {
 
     /// `start` and what `text` holds from that byte on, made at once.
     private static func joined(_ start: String, _ text: String, from head: Int) -> String {
-        let size = start.utf8.count + text.utf8.count - head
-        return unsafe String(unsafeUninitializedCapacity: size) { buffer in
-            let rest = unsafe buffer.initialize(from: start.utf8).index
-            return unsafe buffer[rest...].initialize(from: text.utf8.dropFirst(head)).index
+        let first = start.utf8Span.span
+        let rest = text.utf8Span.span.extracting(droppingFirst: head)
+        return unsafe String(unsafeUninitializedCapacity: first.count + rest.count) { buffer in
+            let bytes = UnsafeMutableRawBufferPointer(buffer)
+            unsafe first.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+            unsafe rest.withUnsafeBytes {
+                unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[first.count...]).copyMemory(from: $0)
+            }
+            return first.count + rest.count
         }
     }
 

@@ -161,15 +161,15 @@ struct ProfileChecker {
         case .name: applyName(entry)
         case .description: string(entry, "\"...\"") { $0.draft.profile.description = $1 }
         case .extends: strings(entry, "profile names") { _, _, _ in }
-        case .require: choice(entry, Tier.allCases) { $0.draft.profile.enforcement.require = $1 }
+        case .require: choice(entry, Tier.self) { $0.draft.profile.enforcement.require = $1 }
         case .unknown:
-            choice(entry, Profile.Enforcement.Unknown.allCases) { $0.draft.profile.enforcement.unknown = $1 }
-        case .gaps: choice(entry, Profile.Enforcement.Gaps.allCases) { $0.draft.profile.enforcement.gaps = $1 }
-        case .networkMode: choice(entry, Profile.Network.Mode.allCases) { $0.draft.profile.network.mode = $1 }
+            choice(entry, Profile.Enforcement.Unknown.self) { $0.draft.profile.enforcement.unknown = $1 }
+        case .gaps: choice(entry, Profile.Enforcement.Gaps.self) { $0.draft.profile.enforcement.gaps = $1 }
+        case .networkMode: choice(entry, Profile.Network.Mode.self) { $0.draft.profile.network.mode = $1 }
         case .onFailure:
-            choice(entry, Profile.Streams.OnFailure.allCases) { $0.draft.profile.streams.onFailure = $1 }
+            choice(entry, Profile.Streams.OnFailure.self) { $0.draft.profile.streams.onFailure = $1 }
         case .policyBundles:
-            choice(entry, Profile.Policy.Bundles.allCases) { $0.draft.profile.policy.bundles = $1 }
+            choice(entry, Profile.Policy.Bundles.self) { $0.draft.profile.policy.bundles = $1 }
         case .policyRevoke: boolean(entry) { $0.draft.profile.policy.revoke = $1 }
         case .nested: boolean(entry) { $0.draft.profile.process.nested = $1 }
         case .trace: boolean(entry) { $0.draft.profile.streams.trace = $1 }
@@ -360,10 +360,10 @@ struct ProfileChecker {
         }
     }
 
-    private mutating func choice<Choice: RawRepresentable<String>>(
-        _ entry: Document.Entry, _ choices: [Choice], _ use: (inout Self, Choice) -> Void
+    private mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ entry: Document.Entry, _ choices: Choice.Type, _ use: (inout Self, Choice) -> Void
     ) {
-        func names() -> String { choices.map { "\"\($0.rawValue)\"" }.joined(separator: " or ") }
+        func names() -> String { choices.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ") }
         guard case .string(let text) = entry.value else { return reportType(entry, "a string", names()) }
         guard let value = Choice(rawValue: text) else {
             return report(entry.valuePosition, "\(entry.name) is \(quoted(text))", "write \(names())")

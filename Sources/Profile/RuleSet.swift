@@ -56,6 +56,11 @@ public struct RuleSet: Sendable {
         var first: UInt8
     }
 
+    private struct PlacedGlob {
+        var node: Int32
+        var rule: NameRule
+    }
+
     /// Where a name stands in `text`. (An array of ranges would have the runtime look up how they compare, at each start.)
     private struct Name {
         var start: Int32
@@ -74,29 +79,35 @@ public struct RuleSet: Sendable {
 
     public init(_ rules: [PathRule]) {
         self.rules = rules
-        ranks = rules.map { Self.rank($0.access) }
+        ranks.reserveCapacity(rules.count)
+        for index in rules.indices { ranks.append(Self.rank(rules[index].access)) }
         nodes.append(Node(parent: -1, name: 0..<0))
-        slots = Array(repeating: -1, count: 64)
-        var pendingGlobs: [(node: Int32, rule: NameRule)] = []
-        for (index, rule) in rules.enumerated() {
-            switch rule.pattern {
+        // Most rules bring one name; what is too small grows.
+        var size = 64
+        while size < rules.count * 4 { size *= 2 }
+        slots = Array(repeating: -1, count: size)
+        nodes.reserveCapacity(size / 2)
+        text.reserveCapacity(rules.count * 16)
+        var pending: [PlacedGlob] = []
+        for index in rules.indices {
+            switch rules[index].pattern {
             case .path(let path):
                 place(Int32(index), at: makeNode(path))
             case .glob(let folder, let name):
-                pendingGlobs.append((makeNode(folder), nameRule([name], Int32(index))))
+                let glob = PlacedGlob(node: makeNode(folder), rule: nameRule([name], Int32(index)))
+                // Those of one folder side by side, and of equals the last one written last.
+                pending.insert(glob, at: (pending.lastIndex { $0.node <= glob.node } ?? -1) + 1)
             case .suffix(let names):
                 suffixes.append(nameRule(names.reversed(), Int32(index)))
             case .unavailable:
                 break
             }
         }
-        // Stable, so that of equals the last one written stays the last.
-        for (node, rule) in pendingGlobs.enumerated().sorted(by: {
-            ($0.element.node, $0.offset) < ($1.element.node, $1.offset)
-        }).map(\.element) {
-            let start = nodes[Int(node)].globs.isEmpty ? Int32(globs.count) : nodes[Int(node)].globs.lowerBound
-            globs.append(rule)
-            nodes[Int(node)].globs = start..<Int32(globs.count)
+        for glob in pending {
+            let node = Int(glob.node)
+            let start = nodes[node].globs.isEmpty ? Int32(globs.count) : nodes[node].globs.lowerBound
+            globs.append(glob.rule)
+            nodes[node].globs = start..<Int32(globs.count)
         }
     }
 

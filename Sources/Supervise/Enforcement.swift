@@ -25,7 +25,7 @@ final class Enforcement {
     private var home: FileDescriptor?
     private var files: HomeFiles?
     /// Laid out when first asked: in tiers landlock and bpf nothing asks before something is refused, in tier fanotify the
-    /// agent's first execution, and it takes a while. By the supervisor's thread alone.
+    /// agent's first execution, and it takes a while.
     private lazy var decider = ProfileDecider(
         RuleSet(plan.rules), unknown: .deny,
         mounts: plan.mounts.map { .init(target: $0.target, isSettled: Self.isSettled($0, plan)) })
@@ -133,28 +133,23 @@ final class Enforcement {
         guard mount.readOnly, mount.idmap == nil, case .bind(let source, _, _, _) = mount.kind,
             !Paths.isAtOrBelow(mount.target, plan.workspace), !Paths.isAtOrBelow(mount.target, plan.identity.home)
         else { return false }
-        return plan.mounts.allSatisfy { other in
-            guard case .bind(let another, _, _, _) = other.kind,
+        return plan.mounts.indices.allSatisfy { other in
+            guard case .bind(let another, _, _, _) = plan.mounts[other].kind,
                 Paths.isAtOrBelow(another, source) || Paths.isAtOrBelow(source, another)
             else { return true }
-            return other.readOnly && other.target == another
+            return plan.mounts[other].readOnly && plan.mounts[other].target == another
         }
     }
 
     private func watchNames() throws(SystemError) {
         let paths = plan.protectedNames.compactMap { name in
-            NameWatcher.ProtectedPath(path: name.path, below: name.root, rule: violationRule(name.rule))
+            NameWatcher.ProtectedPath(
+                path: name.path, below: name.root, rule: RuleReference(plan.rules[name.rule], index: name.rule))
         }
         guard !paths.isEmpty else { return }
         let watcher = try NameWatcher(paths, quarantine: Quarantine(path: quarantinePath), gate: gate)
         loop.watch(watcher.descriptor) { _ in watcher.handle() }
         names = watcher
-    }
-
-    private func violationRule(_ index: Int) -> RuleReference {
-        let rule = plan.rules[index]
-        return RuleReference(
-            text: "\(rule.access.rawValue) \"\(rule.text)\"", origin: rule.origin.description, index: index)
     }
 
     /// The private home, by a mount of its own that nobody is asked about.

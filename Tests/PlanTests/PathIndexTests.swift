@@ -34,4 +34,25 @@ import Testing
             #expect(index.insert("/\(number)e\u{301}").isNew)
         }
     }
+
+    /// Against a look at every path there is.
+    @Test func theNearestAboveIsTheLongest() {
+        let names = ["a", "b", "ab"]
+        func path() -> String {
+            let parts = (0..<Int.random(in: 0..<5)).map { _ in names.randomElement() ?? "" }
+            return "/" + parts.joined(separator: "/")
+        }
+        for _ in 0..<500 {
+            let index = PathIndex((0..<Int.random(in: 0..<12)).map { _ in path() })
+            for asked in (0..<20).map({ _ in path() }) {
+                let above = index.paths.filter { Paths.isAtOrBelow(asked, $0) }
+                #expect(index.nearest(above: asked, orAt: true).map { index.paths[$0] } == deepest(above))
+                #expect(
+                    index.nearest(above: asked).map { index.paths[$0] } == deepest(above.filter { $0 != asked }),
+                    "\(asked) in \(index.paths)")
+            }
+        }
+    }
+
+    private func deepest(_ paths: [String]) -> String? { paths.max { $0.utf8.count < $1.utf8.count } }
 }
