@@ -13,6 +13,18 @@ __attribute__((constructor)) static void keep(int argument_count, char **first, 
     arguments = first;
 }
 
+/* Swift's own, of which these two are all, looks for them in /proc/self/maps before main, at every start
+ * (stdlib/public/stubs/CommandLine.cpp). */
+char **_swift_stdlib_getUnsafeArgvArgc(int *argument_count) {
+    *argument_count = count;
+    return arguments;
+}
+
+void _swift_stdlib_overrideUnsafeArgvArgc(char **first, int argument_count) {
+    count = argument_count;
+    arguments = first;
+}
+
 int clinux_argument_count(void) {
     return count;
 }

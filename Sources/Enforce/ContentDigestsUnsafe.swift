@@ -194,14 +194,6 @@ import Synchronization
 
     private static func isUnchanged(_ file: Int32, _ content: Content) -> Bool { Self.content(file) == content }
 
-    /// A semaphore that stays where it is. Never destroyed: its thread ends with the process.
-    @safe private final class Semaphore: @unchecked Sendable {
-        private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-        init() { unsafe sem_init(semaphore, 0, 0) }
-        func post() { unsafe sem_post(semaphore) }
-        func wait() { unsafe sem_wait(semaphore) }
-    }
-
     private func start() -> Bool {
         if isStarted { return true }
         var thread = pthread_t()

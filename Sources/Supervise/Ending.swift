@@ -27,6 +27,9 @@ struct Ending {
         return status & 0x7f
     }
 
+    /// Whether lack of memory could be behind it: only then ``exit(outOfMemory:)`` needs to be told.
+    var looksOutOfMemory: Bool { status == nil || signal == SIGKILL }
+
     /// - Parameter outOfMemory: the cgroup's count of processes killed for lack of memory.
     func exit(outOfMemory: UInt64) -> RunExit {
         if !isReady { return .setup(.failed) }

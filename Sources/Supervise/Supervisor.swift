@@ -68,7 +68,7 @@ public final class Supervisor {
     /// What could not be enforced, found out while preparing.
     public var unenforced: [String] { enforcement.unenforced }
 
-    /// Watches over `process`. Call it once, then ``run(_:)`` on a thread, then ``open(_:)``.
+    /// Watches over `process`. Call it once, then ``open(_:)`` and ``warmUp()``, then ``run(_:)`` on a thread.
     public func begin(_ process: SandboxedProcess) {
         self.process = process
         violations.onEmergency = { [unowned self] in kill(because: .policy, detail: "threat level 1") }
@@ -79,16 +79,17 @@ public final class Supervisor {
 
     /// Lets the agent start. Where the child hands something over first, that is done when it has.
     ///
-    /// Of all that is here, this alone may be called beside ``run(_:)``: starting a thread takes a while, and the child need not
-    /// wait for that.
+    /// The thread of ``run(_:)`` should be there by then, for a failure to make it is none that happens while the agent runs.
     public func open(_ process: SandboxedProcess) {
         if opensAtOnce { process.open() }
     }
 
+    /// What comes before anybody asks, and for which the child need not wait.
+    public func warmUp() { enforcement.warmUp() }
+
     /// Serves `process`, on a thread of its own, until the sandbox is gone. When nothing needs its cgroup any more the recorder
     /// is asked to stop.
     public func run(_ process: SandboxedProcess) -> SandboxOutcome {
-        enforcement.warmUp()
         loop.run()
         return finish(process)
     }
@@ -148,7 +149,9 @@ public final class Supervisor {
                 }
             case .stopped(let signal): agentStopped(signal)
             case .continued: break
-            case .ended(let status): ending.status = status
+            case .ended(let status):
+                ending.status = status
+                loop.stayAwake()
             case .home(let descriptor): enforcement.keepHome(FileDescriptor(owning: descriptor))
             case .terminal(let descriptor): startRelay(FileDescriptor(owning: descriptor))
             case .listener(let descriptor): enforcement.listen(FileDescriptor(owning: descriptor))
@@ -293,11 +296,11 @@ public final class Supervisor {
     // MARK: The end
 
     private func finish(_ process: SandboxedProcess) -> SandboxOutcome {
-        let outOfMemoryKills = cgroup?.outOfMemoryKills() ?? 0
-        // The cgroup may be read and go: the record's thread has time for that. The kernel's programs know the sandbox by it.
-        if plan.tier < .bpf { recorder.requestStop() }
         // What pid 1 said last may still be in the socket.
         serveMessages(process)
+        let outOfMemoryKills = ending.looksOutOfMemory ? cgroup?.outOfMemoryKills() ?? 0 : 0
+        // The cgroup may be read and go: the record's thread has time for that. The kernel's programs know the sandbox by it.
+        if plan.tier < .bpf { recorder.requestStop() }
         relay?.drain()
         relay?.end()
         terminal?.restore()

@@ -3,12 +3,13 @@ public import LinuxSystem
 
 /// The thread the supervisor runs on.
 ///
-/// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor any more, and its
-/// outcome only when it has joined this one.
+/// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor any more once it has said
+/// ``letRun()``, and its outcome only when it has joined this one.
 @safe public final class SupervisorThread {
     private final class Passenger {
         let supervisor: Supervisor
         let process: SandboxedProcess
+        let mayRun = Semaphore()
         var outcome: SandboxOutcome?
 
         init(_ supervisor: Supervisor, _ process: SandboxedProcess) {
@@ -20,6 +21,7 @@ public import LinuxSystem
     private var thread = pthread_t()
     private let passenger: Unmanaged<Passenger>
 
+    /// The thread is there then, and waits for ``letRun()``.
     public init(_ supervisor: Supervisor, serving process: SandboxedProcess) throws(Errno) {
         unsafe passenger = Unmanaged.passRetained(Passenger(supervisor, process))
         clinux_share_heap()
@@ -28,6 +30,7 @@ public import LinuxSystem
             { context in
                 guard let context = unsafe context else { return nil }
                 let passenger = unsafe Unmanaged<Passenger>.fromOpaque(context).takeUnretainedValue()
+                passenger.mayRun.wait()
                 passenger.outcome = passenger.supervisor.run(passenger.process)
                 passenger.process.reap()
                 return nil
@@ -37,6 +40,9 @@ public import LinuxSystem
             throw Errno(code)
         }
     }
+
+    /// The supervisor is the thread's from now on.
+    public func letRun() { unsafe passenger.takeUnretainedValue().mayRun.post() }
 
     /// What came of it, once it has been joined.
     public var outcome: SandboxOutcome? { unsafe passenger.takeUnretainedValue().outcome }

@@ -50,6 +50,9 @@ final class RunningSandbox {
             supervisor.open(process)
             // The child wakes on the processor we are on, and what follows here can wait.
             sched_yield()
+            // Not by the thread, which takes its time to come up.
+            supervisor.warmUp()
+            thread.letRun()
             if !options.quiet { Messages.say(Self.announcement(plan, unenforced, recorder)) }
         } catch {
             begun.abandon()
