@@ -52,7 +52,7 @@ CASES = [
         "procfs",
         layers={"view": "", "landlock": "parameter"},
         expected={"": "ENOENT|EACCES"},
-        unreached="debug|security|bpf|helper",
+        unreached="debug|tracing|security|bpf|helper",
     ),
     Case(
         "C069",
