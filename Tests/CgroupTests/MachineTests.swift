@@ -74,6 +74,7 @@ import Testing
     /// A launch that is given up before its limits are set.
     @Test func aBirthplaceGoesWithItsFurtherFolders() throws {
         guard let birthplace = try CgroupBirthplace(in: hierarchy) else { return }
+        defer { for path in hierarchy.places(of: birthplace.name) { rmdir(path) } }
         for path in birthplace.furtherFolders(for: CgroupLimits(memory: 1 << 30, processes: 9), in: hierarchy) {
             mkdir((path as NSString).deletingLastPathComponent, 0o755)
             #expect(mkdir(path, 0o700) == 0)
