@@ -184,22 +184,6 @@ extension CgroupHierarchy {
         return nil
     }
 
-    /// Whether one of the path's names is `..`.
-    private static func climbs(_ path: String) -> Bool {
-        var length = 0
-        var dots = 0
-        for byte in path.utf8 {
-            if byte == UInt8(ascii: "/") {
-                if length == 2, dots == 2 { return true }
-                (length, dots) = (0, 0)
-            } else {
-                length += 1
-                if byte == UInt8(ascii: ".") { dots += 1 }
-            }
-        }
-        return length == 2 && dots == 2
-    }
-
     private static func mayManage(_ folder: String) -> Bool {
         unsafe access(folder, W_OK | X_OK) == 0 && access("\(folder)/cgroup.procs", W_OK) == 0
     }

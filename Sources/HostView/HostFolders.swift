@@ -88,7 +88,7 @@ public final class HostFolders {
 
     private func follow(_ path: String, _ target: String, _ followed: Int) -> HostObject {
         // Where `..` leads depends on the symlinks before it.
-        if Paths.climbs(target) { return HostProbe.look(at: path) }
+        if climbs(target) { return HostProbe.look(at: path) }
         let next = Paths.normal(target, base: Paths.parent(path))
         return look(at: next, followed: followed + 1).behind([.init(path: path, target: target)])
     }

@@ -3,7 +3,7 @@ import LinuxSystem
 /// One epoll set and its handlers; runs on the supervisor's thread alone.
 final class EventLoop {
     private let epoll: FileDescriptor
-    /// A list of functions, or of optional ones, is a type that takes the runtime 40,000 instructions to make.
+    /// A list of functions, or of optional ones, is of a type that takes the runtime longest to make.
     private final class Handler {
         let call: (UInt32) -> Void
 
