@@ -89,7 +89,8 @@ public struct PathIndex: Equatable, Sendable {
         } else {
             for index in 0..<count { end = end << 8 | UInt64(bytes[index]) }
         }
-        return (end ^ UInt64(truncatingIfNeeded: count)) &* 0x9E37_79B9_7F4A_7C15 >> 32
+        // A shift binds more tightly than a product.
+        return ((end ^ UInt64(truncatingIfNeeded: count)) &* 0x9E37_79B9_7F4A_7C15) >> 32
     }
 
     /// Byte for byte, as the kernel tells names apart: strings also call those equal that only look the same.
