@@ -277,9 +277,15 @@ def descendants(pid: int) -> list[int]:
     return direct + [below for child in direct for below in descendants(child)]
 
 
-def inside_namespace(pid: int) -> bool:
-    """Whether this process is in another pid namespace than ours: the guardian is not, pid 1 of a sandbox is."""
-    return os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+def inside_namespace(pid: int) -> bool | None:
+    """Whether this process is in another pid namespace than ours: the guardian is not, pid 1 of a sandbox is.
+
+    None of one that has ended: a launcher's helpers may, between being listed and being looked at.
+    """
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+    except FileNotFoundError:
+        return None
 
 
 def sandbox_init(mis: int) -> int:
@@ -293,7 +299,7 @@ def guardian(mis: int) -> int:
     """The child of mis that is not the sandbox."""
 
     def look() -> int:
-        found = [child for child in children(mis) if not inside_namespace(child)]
+        found = [child for child in children(mis) if inside_namespace(child) is False]
         return found[0] if len(found) == 1 else 0
 
     sandbox_init(mis)
