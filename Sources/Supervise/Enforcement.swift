@@ -224,11 +224,12 @@ final class Enforcement {
             }
         }
         gate.finish()
-        // Made for something that was gone before it could be moved aside: then it is not needed.
-        unsafe rmdir(quarantinePath)
         if let counts = arbiter?.counts { sink.allowed(counts.allow) }
         kernel?.finish()
     }
+
+    /// Removes what was made for something that was gone before it could be moved aside: then it is empty.
+    func clearUp() { unsafe rmdir(quarantinePath) }
 }
 
 extension SandboxPlan {

@@ -1,3 +1,4 @@
+public import Cgroup
 public import Launch
 public import Record
 
@@ -19,4 +20,6 @@ public struct SandboxOutcome: Sendable {
     public var policy: RunReport.PolicyVersions
     /// What turned out not to be enforced while it ran.
     public var unenforced: [String]
+    /// What it has used, when that was asked for.
+    public var usage: CgroupUsage
 }

@@ -36,15 +36,17 @@ public final class Supervisor {
     private let violations: Violations
     private let enforcement: Enforcement
     private var opensAtOnce = false
+    private let countsUse: Bool
 
     /// Lays everything that must be there before the agent starts: watches, and who answers the kernel.
     /// - Parameters:
     ///   - reasoning: the reading end of the agent's reasoning pipe.
     ///   - policy: where the machine's threat policy is; `nil`: there can be none.
+    ///   - countsUse: whether somebody reads what the run has used; its end waits for that.
     public init(
         plan: SandboxPlan, cgroup: SandboxCgroup?, guardian: Guardian,
         recorder: SessionRecorder, alarm: RecordAlarm, signals: consuming SignalSource,
-        tier: TierHandles, reasoning: consuming FileDescriptor?, policy: PolicySource?
+        tier: TierHandles, reasoning: consuming FileDescriptor?, policy: PolicySource?, countsUse: Bool
     ) throws(SystemError) {
         self.plan = plan
         self.cgroup = cgroup
@@ -53,6 +55,7 @@ public final class Supervisor {
         self.alarm = alarm
         self.signals = signals
         self.reasoning = reasoning
+        self.countsUse = countsUse
         loop = try EventLoop()
         deadline = try Timer()
         grace = try Timer()
@@ -87,11 +90,20 @@ public final class Supervisor {
     /// What comes before anybody asks, and for which the child need not wait.
     public func warmUp() { enforcement.warmUp() }
 
-    /// Serves `process`, on a thread of its own, until the sandbox is gone. When nothing needs its cgroup any more the recorder
-    /// is asked to stop.
+    /// Serves `process`, on a thread of its own, until the sandbox is gone. The recorder is still at work then.
     public func run(_ process: SandboxedProcess) -> SandboxOutcome {
         loop.run()
         return finish(process)
+    }
+
+    /// When the outcome of ``run(_:)`` is where others find it: has the recorder stop, and while its thread ends the record,
+    /// what the sandbox leaves in the kernel goes.
+    /// - Throws: EBUSY when something is alive in the cgroup and stays so.
+    public func clearUp(_ process: SandboxedProcess) throws(SystemError) {
+        recorder.requestStop()
+        process.reap()
+        enforcement.clearUp()
+        try cgroup?.remove()
     }
 
     private func watchSources(_ process: SandboxedProcess) {
@@ -299,22 +311,20 @@ public final class Supervisor {
         // What pid 1 said last may still be in the socket.
         serveMessages(process)
         let outOfMemoryKills = ending.looksOutOfMemory ? cgroup?.outOfMemoryKills() ?? 0 : 0
-        // The cgroup may be read and go: the record's thread has time for that. The kernel's programs know the sandbox by it.
-        if plan.tier < .bpf { recorder.requestStop() }
         relay?.drain()
         relay?.end()
         terminal?.restore()
         readReasoning()
         reasoningLines.finish(to: recorder)
         enforcement.finish()
-        recorder.requestStop()
         let exit = ending.exit(outOfMemory: outOfMemoryKills)
         let failure = ending.isReady ? nil : ending.failure ?? process.setupFailure()
         return SandboxOutcome(
             exit: exit, setupFailure: failure, detail: ending.detail,
             durationMilliseconds: (Clock.monotonic() - started) / 1_000_000, verdicts: violations.verdicts,
             denials: violations.log, lostEvents: violations.lostEvents, level: violations.worstLevel,
-            policy: enforcement.policyVersions, unenforced: violations.unenforced)
+            policy: enforcement.policyVersions, unenforced: violations.unenforced,
+            usage: countsUse ? cgroup?.totals() ?? CgroupUsage() : CgroupUsage())
     }
 }
 

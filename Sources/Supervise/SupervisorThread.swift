@@ -4,13 +4,15 @@ public import LinuxSystem
 /// The thread the supervisor runs on.
 ///
 /// Unsafe: hands an object over to a new thread. The caller's thread does not touch the supervisor any more once it has said
-/// ``letRun()``, and its outcome only when it has joined this one.
+/// ``letRun()``, and its outcome only when the recorder's ``SessionRecorder/run()`` has returned, which it does once the outcome
+/// is there.
 @safe public final class SupervisorThread {
     private final class Passenger {
         let supervisor: Supervisor
         let process: SandboxedProcess
         let mayRun = Semaphore()
         var outcome: SandboxOutcome?
+        var leftover: SystemError?
 
         init(_ supervisor: Supervisor, _ process: SandboxedProcess) {
             self.supervisor = supervisor
@@ -32,7 +34,11 @@ public import LinuxSystem
                 let passenger = unsafe Unmanaged<Passenger>.fromOpaque(context).takeUnretainedValue()
                 passenger.mayRun.wait()
                 passenger.outcome = passenger.supervisor.run(passenger.process)
-                passenger.process.reap()
+                do throws(SystemError) {
+                    try passenger.supervisor.clearUp(passenger.process)
+                } catch {
+                    passenger.leftover = error
+                }
                 return nil
             }, passenger.toOpaque())
         if code != 0 {
@@ -44,10 +50,14 @@ public import LinuxSystem
     /// The supervisor is the thread's from now on.
     public func letRun() { unsafe passenger.takeUnretainedValue().mayRun.post() }
 
-    /// What came of it, once it has been joined.
+    /// What came of it, once the recorder has been asked to stop.
     public var outcome: SandboxOutcome? { unsafe passenger.takeUnretainedValue().outcome }
 
     /// Waits for the end. The supervisor itself is kept until the process ends: closing its notification groups takes
     /// the kernel milliseconds, which the guardian spends after the launcher is gone.
-    public func join() { _ = pthread_join(thread, nil) }
+    /// - Returns: why something of the sandbox could not be removed.
+    public func join() -> SystemError? {
+        _ = pthread_join(thread, nil)
+        return unsafe passenger.takeUnretainedValue().leftover
+    }
 }

@@ -1,10 +1,9 @@
-import Cgroup
 import Plan
 import Record
 import Supervise
 
 extension RunReport {
-    init(_ plan: SandboxPlan, _ outcome: SandboxOutcome, used usage: CgroupUsage, unenforced: [String]) {
+    init(_ plan: SandboxPlan, _ outcome: SandboxOutcome, unenforced: [String]) {
         self.init(
             session: plan.session, tier: plan.tier.rawValue, profile: plan.profile,
             command: plan.arguments, exit: outcome.exit,
@@ -15,9 +14,9 @@ extension RunReport {
         self.unenforced = unenforced
         level = outcome.level
         policy = outcome.policy
-        resources.cpuMicroseconds = usage.cpuMicroseconds
-        resources.memoryPeak = usage.memoryPeak
-        resources.pidsPeak = usage.processesPeak
+        resources.cpuMicroseconds = outcome.usage.cpuMicroseconds
+        resources.memoryPeak = outcome.usage.memoryPeak
+        resources.pidsPeak = outcome.usage.processesPeak
         if let failure = outcome.setupFailure {
             setupError = .init(
                 step: failure.error.doing, object: Array(failure.error.object.utf8), errno: failure.error.errno.code,

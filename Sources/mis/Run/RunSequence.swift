@@ -46,9 +46,8 @@ struct RunSequence {
             return 0
         }
         let sandbox = try RunningSandbox(setup: setup, identifier: identifier, signals: signals, options: options)
-        let outcome = try sandbox.finish(countingUse: options.report != nil || options.verbose)
-        let finished = RunReport(
-            setup.plan, outcome, used: sandbox.usage, unenforced: sandbox.unenforced + outcome.unenforced)
+        let outcome = try sandbox.finish()
+        let finished = RunReport(setup.plan, outcome, unenforced: sandbox.unenforced + outcome.unenforced)
         report.write(finished)
         tell(finished, outcome, setup.plan.limits)
         return outcome.exit.code

@@ -13,10 +13,7 @@ import Supervise
 final class RunningSandbox {
     /// What is not enforced, all told: by the tier and by the machine's cgroups.
     let unenforced: [String]
-    /// What it has used, when that was asked for and it is over.
-    private(set) var usage = CgroupUsage()
     private let plan: SandboxPlan
-    private let cgroup: SandboxCgroup?
     private let recorder: SessionRecorder
     private let guardian: Guardian
     private let thread: SupervisorThread
@@ -30,14 +27,14 @@ final class RunningSandbox {
         guardian = begun.guardian
         do throws(SetupProblem) {
             let process = try begun.launch(plan, setup.arbiter, hasPolicy: setup.state.hasPolicy)
-            cgroup = begun.cgroup
             var gaps = plan.unenforced + begun.unenforced
             try Self.accept(gaps, plan)
             // The child sets up on its own meanwhile, and waits for us before anything of the agent runs.
             let alarm = try SetupProblem.from { () throws(SystemError) in try RecordAlarm() }
             recorder = try Self.startRecord(setup, identifier, alarm)
             let supervisor = try Self.prepare(
-                begun, plan, recorder: recorder, alarm: alarm, signals: signals, policy: setup.state.policy)
+                begun, plan, recorder: recorder, alarm: alarm, signals: signals, policy: setup.state.policy,
+                countsUse: options.report != nil || options.verbose)
             gaps += supervisor.unenforced
             try Self.accept(gaps, plan)
             unenforced = gaps
@@ -64,15 +61,10 @@ final class RunningSandbox {
         if let hierarchy = setup.support.cgroup.hierarchy { _ = StaleCgroups.collect(in: hierarchy) }
     }
 
-    /// Serves the record until the sandbox is gone.
-    /// - Parameter countingUse: whether somebody reads ``usage``; the end of the run waits for that.
-    func finish(countingUse: Bool) throws(SetupProblem) -> SandboxOutcome {
+    /// Serves the record until the sandbox is gone, and ends it.
+    func finish() throws(SetupProblem) -> SandboxOutcome {
         recorder.run()
-        if countingUse, let cgroup { usage = cgroup.totals() }
-        HeadStart.remove(cgroup)
-        thread.join()
         guard var outcome = thread.outcome else { throw SetupProblem("the supervisor ended without a result") }
-        guardian.disarm()
         recorder.append(.outcome, .alert) { writer in
             writer.member("event", "end")
             writer.member("reason", outcome.exit.reason.rawValue)
@@ -81,6 +73,8 @@ final class RunningSandbox {
             writer.member("duration_ms", outcome.durationMilliseconds)
         }
         outcome.lostEvents += recorder.finish().lost
+        if let leftover = thread.join() { Messages.say("\(leftover)") }
+        guardian.disarm()
         return outcome
     }
 
@@ -125,13 +119,13 @@ final class RunningSandbox {
 
     private static func prepare(
         _ begun: HeadStart, _ plan: SandboxPlan, recorder: SessionRecorder, alarm: RecordAlarm,
-        signals: consuming SignalSource, policy: String?
+        signals: consuming SignalSource, policy: String?, countsUse: Bool
     ) throws(SetupProblem) -> Supervisor {
         do {
             return try Supervisor(
                 plan: plan, cgroup: begun.cgroup, guardian: begun.guardian, recorder: recorder, alarm: alarm,
                 signals: signals, tier: begun.tier, reasoning: begun.takeReasoning(plan),
-                policy: policy.map { PolicySource(folder: $0) })
+                policy: policy.map { PolicySource(folder: $0) }, countsUse: countsUse)
         } catch {
             throw SetupProblem(error)
         }
