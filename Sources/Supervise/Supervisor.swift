@@ -71,7 +71,7 @@ public final class Supervisor {
     /// What could not be enforced, found out while preparing.
     public var unenforced: [String] { enforcement.unenforced }
 
-    /// Watches over `process`. Call it once, then ``open(_:)`` and ``warmUp()``, then ``run(_:)`` on a thread.
+    /// Watches over `process`. Call it once, then ``open(_:)`` and ``warmUp()``; then ``run(_:)`` may begin.
     public func begin(_ process: SandboxedProcess) {
         self.process = process
         violations.onEmergency = { [unowned self] in kill(because: .policy, detail: "threat level 1") }

@@ -47,42 +47,42 @@ struct RunSequence {
         }
         let sandbox = try RunningSandbox(setup: setup, identifier: identifier, signals: signals, options: options)
         let outcome = try sandbox.finish()
-        let finished = RunReport(setup.plan, outcome, unenforced: sandbox.unenforced + outcome.unenforced)
-        report.write(finished)
-        tell(finished, outcome, setup.plan.limits)
+        report.write(
+            RunReport(setup.plan, outcome, unenforced: sandbox.unenforced + outcome.unenforced))
+        tell(outcome, setup.plan.limits)
         return outcome.exit.code
     }
 
-    private func tell(_ report: RunReport, _ outcome: SandboxOutcome, _ limits: PlannedLimits) {
+    private func tell(_ outcome: SandboxOutcome, _ limits: PlannedLimits) {
+        let exit = outcome.exit
         if let failure = outcome.setupFailure { Messages.say(FailureText.explain(failure)) }
-        if report.exit.reason == .setup, outcome.setupFailure == nil {
+        if exit.reason == .setup, outcome.setupFailure == nil {
             let name = command.first ?? ""
             Messages.say(
-                report.exit.code == 127
+                exit.code == 127
                     ? "\(name): not found inside the sandbox; show it with --ro, or name another command"
                     : "\(name): cannot be executed inside the sandbox; 'execute' in the profile says from where programs run"
             )
         }
-        if report.exit.reason == .oom {
+        if exit.reason == .oom {
             let limit = limits.memory.map { ", \(SizeText.describe(bytes: $0))," } ?? ""
             Messages.say("ended the run (oom): the memory limit\(limit) was reached; --limit memory=SIZE gives more")
         } else if let detail = outcome.detail {
-            Messages.say("ended the run (\(report.exit.reason.rawValue)): \(detail)")
+            Messages.say("ended the run (\(exit.reason.rawValue)): \(detail)")
         }
         if options.quiet { return }
-        if options.verbose { Messages.say(closing(report)) }
+        if options.verbose { Messages.say(closing(outcome)) }
         for line in outcome.denials.summary() { Messages.say(line) }
         if outcome.lostEvents > 0 { Messages.say("\(outcome.lostEvents) events did not reach the record") }
     }
 
-    private func closing(_ report: RunReport) -> String {
-        var parts = [
-            "\(report.durationMilliseconds) ms", "\(report.verdicts.allow) allowed, \(report.verdicts.deny) denied",
-        ]
-        if let cpu = report.resources.cpuMicroseconds { parts.append("processor \(cpu / 1000) ms") }
-        if let peak = report.resources.memoryPeak { parts.append("memory peak \(SizeText.describe(bytes: peak))") }
+    private func closing(_ outcome: SandboxOutcome) -> String {
+        let verdicts = outcome.verdicts
+        var parts = ["\(outcome.durationMilliseconds) ms", "\(verdicts.allow) allowed, \(verdicts.deny) denied"]
+        if let cpu = outcome.usage.cpuMicroseconds { parts.append("processor \(cpu / 1000) ms") }
+        if let peak = outcome.usage.memoryPeak { parts.append("memory peak \(SizeText.describe(bytes: peak))") }
         return parts.joined(separator: ", ")
-            + ", level \(report.level), exit \(report.exit.code) (\(report.exit.reason.rawValue))"
+            + ", level \(outcome.level), exit \(outcome.exit.code) (\(outcome.exit.reason.rawValue))"
     }
 
     private func failed(_ problem: SetupProblem) -> RunReport {
@@ -135,10 +135,11 @@ struct ReportPlace: ~Copyable {
         if let path { destination = try ReportDestination.open(path) } else { destination = nil }
     }
 
-    borrowing func write(_ report: RunReport) {
+    /// The report is made only where somebody wants it.
+    borrowing func write(_ report: @autoclosure () -> RunReport) {
         switch destination {
         case .some(let destination):
-            do { try destination.write(report) } catch { Messages.say("\(error)") }
+            do { try destination.write(report()) } catch { Messages.say("\(error)") }
         case .none: return
         }
     }

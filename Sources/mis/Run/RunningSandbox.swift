@@ -38,12 +38,13 @@ final class RunningSandbox {
             gaps += supervisor.unenforced
             try Self.accept(gaps, plan)
             unenforced = gaps
-            supervisor.begin(process)
             do throws(Errno) {
                 thread = try SupervisorThread(supervisor, serving: process)
             } catch {
                 throw SetupProblem(error.doing("starting the supervisor's thread"))
             }
+            // The thread comes up meanwhile, and is not in the child's way when the gate opens.
+            supervisor.begin(process)
             supervisor.open(process)
             // The child wakes on the processor we are on, and what follows here can wait.
             sched_yield()
