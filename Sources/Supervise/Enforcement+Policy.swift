@@ -9,7 +9,7 @@ import ThreatPolicy
 extension Enforcement {
     func followPolicy(_ source: PolicySource) throws(SystemError) {
         guard
-            let watch = try PolicyWatch(source, bundles: plan.policy.bundles, session: plan.session, loop: loop)
+            let watch = PolicyWatch(source, bundles: plan.policy.bundles, session: plan.session, loop: loop)
         else { return }
         policy = watch
         watch.onRefusal = { [sink] what, reason in sink.policyRefused(what, reason) }

@@ -12,6 +12,7 @@ final class Enforcement {
     let sink: Violations
     private let gate: ViolationGate
     private let quarantinePath: String
+    /// What repeats is added up for a moment, and passed on with its count: the threat level waits for it.
     private let settling: Timer
     private(set) var arbiter: FanotifyArbiter?
     private var names: NameWatcher?
@@ -36,29 +37,24 @@ final class Enforcement {
     var filter: SeccompFilter?
 
     /// - Parameter session: the session's folder; what is moved aside goes into a folder of it.
-    init(plan: SandboxPlan, loop: EventLoop, sink: Violations, session: String) throws(SystemError) {
+    init(plan: SandboxPlan, loop: EventLoop, sink: Violations, session: String) {
         self.plan = plan
         self.loop = loop
         self.sink = sink
         gate = ViolationGate(sink, window: 50_000_000)
         quarantinePath = session + "/removed"
-        settling = try Timer()
+        settling = loop.timer { [gate] in gate.settle() }
     }
 
     /// Everything that must be there before the agent starts.
     func start(_ tier: TierHandles, policy source: PolicySource?) throws(SystemError) {
         if let permissions = tier.permissions { try answerOpens(permissions.group) }
         if let guardian = tier.kernel {
-            kernel = try KernelEnforcement(
+            kernel = KernelEnforcement(
                 guardian, loop: loop, events: KernelEvents(decider: { [unowned self] in decider }, sink: sink), sink)
         }
         if let source { try followPolicy(source) }
         try watchNames()
-        // What repeats is added up for a moment, and passed on with its count: the threat level waits for it.
-        loop.watch(settling.descriptor) { [unowned self] _ in
-            settling.acknowledge()
-            gate.settle()
-        }
         sink.onViolation = { [unowned self] in settling.start(after: 60) }
     }
 

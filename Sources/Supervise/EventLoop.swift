@@ -1,6 +1,6 @@
 import LinuxSystem
 
-/// One epoll set and its handlers; runs on the supervisor's thread alone.
+/// One epoll set, some timers, and their handlers; runs on the supervisor's thread alone.
 final class EventLoop {
     private let epoll: FileDescriptor
     /// A list of functions, or of optional ones, is of a type that takes the runtime longest to make.
@@ -13,6 +13,7 @@ final class EventLoop {
     private let nobody = Handler { _ in }
     /// By descriptor.
     private var handlers: [Handler] = []
+    private var timers = Timers()
     private var isStopped = false
     /// Until then it looks again and again instead of sleeping.
     private var awakeUntil: UInt64 = 0
@@ -60,6 +61,9 @@ final class EventLoop {
         _ = epoll_ctl(epoll.number, EPOLL_CTL_DEL, descriptor, nil)
     }
 
+    /// A timer that calls `handler` whenever it fires; to be started.
+    func timer(_ handler: @escaping () -> Void) -> Timer { timers.make(handler) }
+
     func stop() { isStopped = true }
 
     /// To be called by handlers behind which somebody waits, who is likely to be back at once.
@@ -74,7 +78,8 @@ final class EventLoop {
             // Whoever could use the processor gets it.
             sched_yield()
         }
-        return try kernel { unsafe epoll_wait(set, &events, Int32(events.count), -1) }
+        // Worked out anew after an interruption: it may have been a long one.
+        return try kernel { unsafe epoll_wait(set, &events, Int32(events.count), timers.timeout()) }
     }
 
     /// Serves events until ``stop()``.
@@ -92,45 +97,7 @@ final class EventLoop {
             for index in 0..<Int(count) where !isStopped {
                 unsafe handlers[Int(events[index].data.fd)].call(events[index].events)
             }
+            timers.fire { !isStopped }
         }
-    }
-}
-
-/// A timer as a descriptor.
-struct Timer: ~Copyable {
-    private let file: FileDescriptor
-
-    init() throws(SystemError) {
-        do {
-            file = FileDescriptor(
-                owning: try kernel { timerfd_create(CLOCK_MONOTONIC, Int32(TFD_CLOEXEC | TFD_NONBLOCK)) })
-        } catch {
-            throw error.doing("making a timer")
-        }
-    }
-
-    var descriptor: Int32 { file.number }
-
-    /// Fires once after `milliseconds`, and then every `interval`; 0: never again.
-    func start(after milliseconds: Int, every interval: Int = 0) {
-        func time(_ milliseconds: Int) -> timespec {
-            timespec(tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000)
-        }
-        // All zeroes would switch the timer off.
-        var setting = itimerspec(
-            it_interval: time(interval),
-            it_value: milliseconds == 0 ? timespec(tv_sec: 0, tv_nsec: 1) : time(milliseconds))
-        unsafe timerfd_settime(file.number, 0, &setting, nil)
-    }
-
-    func stop() {
-        var setting = itimerspec()
-        unsafe timerfd_settime(file.number, 0, &setting, nil)
-    }
-
-    /// Takes the expiry off the descriptor.
-    func acknowledge() {
-        var count: UInt64 = 0
-        unsafe _ = read(file.number, &count, 8)
     }
 }

@@ -22,9 +22,9 @@ final class PolicyWatch {
     private let session: String
     private let kinds: [BundleKind]
     private let loop: EventLoop
-    private let again: Timer
+    private lazy var again = loop.timer { [unowned self] in look() }
     /// Until the next exception of the whitelist ends.
-    private let expiry: Timer
+    private lazy var expiry = loop.timer { [unowned self] in expire() }
     /// `nil`: the machine has no more of them to give; then the folder is looked at every second.
     private var queue: FileDescriptor?
     private var seen = PolicyFolder.Seen()
@@ -38,9 +38,7 @@ final class PolicyWatch {
     private var toldTrouble = ""
     private var toldTroubles: [String] = []
 
-    init?(_ source: PolicySource, bundles: Profile.Policy.Bundles, session: String, loop: EventLoop)
-        throws(SystemError)
-    {
+    init?(_ source: PolicySource, bundles: Profile.Policy.Bundles, session: String, loop: EventLoop) {
         switch bundles {
         case .all: kinds = [.base, .hotfix]
         case .base: kinds = [.base]
@@ -50,8 +48,6 @@ final class PolicyWatch {
         folder = PolicyFolder(path: source.folder)
         self.session = session
         self.loop = loop
-        again = try Timer()
-        expiry = try Timer()
         if let number = try? kernel({ inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) }) {
             queue = FileDescriptor(owning: number)
         } else {
@@ -77,16 +73,12 @@ final class PolicyWatch {
         } else {
             again.start(after: 1000, every: 1000)
         }
-        loop.watch(again.descriptor) { [unowned self] _ in
-            again.acknowledge()
-            look()
-        }
-        loop.watch(expiry.descriptor) { [unowned self] _ in
-            expiry.acknowledge()
-            guard let snapshot else { return }
-            onExpiry(snapshot)
-            awaitExpiry()
-        }
+    }
+
+    private func expire() {
+        guard let snapshot else { return }
+        onExpiry(snapshot)
+        awaitExpiry()
     }
 
     private func awaitExpiry() {

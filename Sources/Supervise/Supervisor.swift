@@ -16,14 +16,14 @@ public final class Supervisor {
     private let alarm: RecordAlarm
     private let signals: SignalSource
     private let loop: EventLoop
-    private let deadline: Timer
-    private let grace: Timer
-    private let tick: Timer
-    private let memoryLook: Timer
+    private lazy var deadline = loop.timer { [unowned self] in timeout() }
+    private lazy var grace = loop.timer { [unowned self] in killNow() }
+    private lazy var tick = loop.timer { [unowned self] in lookAround() }
+    private lazy var memoryLook = loop.timer { [unowned self] in lookForMemory() }
     private var memoryLooks = 0
     /// Ten seconds of looks.
     private static let memoryLooks = 500
-    private let settled: Timer
+    private lazy var settled = loop.timer { [unowned self] in settle() }
     private let started = Clock.monotonic()
 
     private var ending = Ending()
@@ -57,14 +57,9 @@ public final class Supervisor {
         self.reasoning = reasoning
         self.countsUse = countsUse
         loop = try EventLoop()
-        deadline = try Timer()
-        grace = try Timer()
-        tick = try Timer()
-        memoryLook = try Timer()
-        settled = try Timer()
         watchdog = Watchdog(plan.watchdog, memoryLimit: plan.watchdogMemory)
         violations = Violations(plan: plan, recorder: recorder)
-        enforcement = try Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
+        enforcement = Enforcement(plan: plan, loop: loop, sink: violations, session: recorder.path)
         try enforcement.start(tier, policy: policy)
     }
 
@@ -121,29 +116,21 @@ public final class Supervisor {
             _ = clinux_set_nonblocking(reasoning)
             loop.watch(reasoning) { [unowned self] _ in readReasoning() }
         }
-        if let limit = plan.timeoutMilliseconds {
-            deadline.start(after: limit)
-            loop.watch(deadline.descriptor) { [unowned self] _ in timeout() }
-        }
-        loop.watch(grace.descriptor) { [unowned self] _ in
-            grace.acknowledge()
-            killNow()
-        }
+        if let limit = plan.timeoutMilliseconds { deadline.start(after: limit) }
         if watchdog.isOn {
             tick.start(after: plan.watchdog.intervalMilliseconds, every: plan.watchdog.intervalMilliseconds)
-            loop.watch(tick.descriptor) { [unowned self] _ in lookAround() }
         }
         watchMemory()
-        // What it took to get here is not needed again for as long as the agent runs. A short run does not pay for giving
-        // it back, and needs some of it at its end.
         settled.start(after: 500)
-        loop.watch(settled.descriptor) { [unowned self] _ in
-            settled.acknowledge()
-            // A child that is still at its set-up reads it.
-            guard ending.isReady else { return settled.start(after: 500) }
-            process.releaseSetup()
-            clinux_release_code()
-        }
+    }
+
+    /// What it took to get here is not needed again for as long as the agent runs. A short run does not pay for giving it back,
+    /// and needs some of it at its end.
+    private func settle() {
+        // A child that is still at its set-up reads it.
+        guard ending.isReady else { return settled.start(after: 500) }
+        process?.releaseSetup()
+        clinux_release_code()
     }
 
     // MARK: What pid 1 says
@@ -230,14 +217,12 @@ public final class Supervisor {
 
     /// TERM first; KILL five seconds later.
     private func timeout() {
-        deadline.acknowledge()
         ending.kill(because: .timeout, detail: "ran longer than allowed")
         process?.send(signal: SIGTERM)
         grace.start(after: 5000)
     }
 
     private func lookAround() {
-        tick.acknowledge()
         let reason = watchdog.look(
             now: Clock.monotonic(), cpu: cgroup?.processorTime(), memory: cgroup?.memoryInUse())
         if let reason { kill(because: .watchdog, detail: reason) }
@@ -263,13 +248,13 @@ public final class Supervisor {
                 memoryLook.start(after: 20, every: 20)
             }
         }
-        loop.watch(memoryLook.descriptor) { [unowned self] _ in
-            memoryLook.acknowledge()
-            memoryLooks -= 1
-            endIfOutOfMemory()
-            // Memory that was found after all kills nobody; the next time it runs out is told anew.
-            if memoryLooks <= 0 || ending.cause != nil { memoryLook.stop() }
-        }
+    }
+
+    private func lookForMemory() {
+        memoryLooks -= 1
+        endIfOutOfMemory()
+        // Memory that was found after all kills nobody; the next time it runs out is told anew.
+        if memoryLooks <= 0 || ending.cause != nil { memoryLook.stop() }
     }
 
     private func endIfOutOfMemory() {

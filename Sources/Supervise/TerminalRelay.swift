@@ -12,7 +12,8 @@ final class TerminalRelay {
     private let output: Int32
     private var inputEnded = false
     /// Runs while keys cannot reach the agent because the terminal is somebody else's.
-    private var look: Timer?
+    private lazy var look = loop.timer { [unowned self] in if terminal.isForeground { resume() } }
+    private var isLooking = false
     /// The controller side answers EIO when nothing has the other side open any more.
     private(set) var isFinished = false
 
@@ -49,17 +50,13 @@ final class TerminalRelay {
     private func awaitForeground() {
         // By what the terminal is, not by whose it is: it may have become ours since it was left as it was.
         guard terminal.waitsForForeground, !isFinished else {
-            if let timer = look?.descriptor { loop.forget(timer) }
-            look = nil
+            if isLooking { look.stop() }
+            isLooking = false
             return
         }
-        guard look == nil, let timer = try? Timer() else { return }
-        timer.start(after: Self.lookMilliseconds, every: Self.lookMilliseconds)
-        loop.watch(timer.descriptor) { [unowned self] _ in
-            look?.acknowledge()
-            if terminal.isForeground { resume() }
-        }
-        look = consume timer
+        if isLooking { return }
+        isLooking = true
+        look.start(after: Self.lookMilliseconds, every: Self.lookMilliseconds)
     }
 
     private static let lookMilliseconds = 200

@@ -11,7 +11,7 @@ final class KernelEnforcement {
     private let loop: EventLoop
     private let events: KernelEvents
     private let sink: Violations
-    private let clock: Timer
+    private lazy var clock = loop.timer { [unowned self] in look() }
     private var isRunning = false
     /// Denials told one by one or as repeats.
     private var told: UInt64 = 0
@@ -24,15 +24,13 @@ final class KernelEnforcement {
     /// Records taken in one go: a sandbox that floods its rings does not keep its supervisor from anything else.
     private static let batch = 1024
 
-    init(_ sandbox: KernelGuard, loop: EventLoop, events: KernelEvents, _ sink: Violations) throws(SystemError) {
+    init(_ sandbox: KernelGuard, loop: EventLoop, events: KernelEvents, _ sink: Violations) {
         self.sandbox = sandbox
         self.loop = loop
         self.events = events
         self.sink = sink
-        clock = try Timer()
         loop.watch(sandbox.sandbox.alerts.descriptor) { [unowned self] _ in drainAlerts() }
         loop.watch(sandbox.sandbox.traces.descriptor) { [unowned self] _ in drainTraces() }
-        loop.watch(clock.descriptor) { [unowned self] _ in look() }
         clock.start(after: Self.interval, every: Self.interval)
         sink.onLevel = { [unowned sandbox] in sandbox.set(level: $0) }
     }
@@ -46,7 +44,7 @@ final class KernelEnforcement {
         if let known = events.policy {
             kernel = known
         } else {
-            kernel = try KernelPolicy(sandbox, whitelist: whitelist, revokes: revokes, loop: loop, sink: sink)
+            kernel = KernelPolicy(sandbox, whitelist: whitelist, revokes: revokes, loop: loop, sink: sink)
             events.policy = kernel
         }
         // What the policy before the last denied is told by its name, too: no more than these fit into the ring.
@@ -80,7 +78,6 @@ final class KernelEnforcement {
     }
 
     private func look() {
-        clock.acknowledge()
         drainAlerts()
         drainTraces()
         let lost = sandbox.lost()

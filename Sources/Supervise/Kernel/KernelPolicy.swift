@@ -11,26 +11,25 @@ final class KernelPolicy {
     private(set) var policy = ThreatPolicy()
     /// What was in force before: what it denied may be told after it is replaced.
     private var replaced = ThreatPolicy()
-    private let expiry: Timer
+    private let loop: EventLoop
+    private lazy var expiry = loop.timer { [unowned self] in takeBack() }
     private let sink: Violations
 
     /// Whether a change counts for what is open already.
     private let revokes: Bool
 
-    init(
-        _ sandbox: KernelGuard, whitelist: String, revokes: Bool, loop: EventLoop, sink: Violations
-    ) throws(SystemError) {
+    init(_ sandbox: KernelGuard, whitelist: String, revokes: Bool, loop: EventLoop, sink: Violations) {
         self.sandbox = sandbox
         self.revokes = revokes
         self.whitelist = whitelist
+        self.loop = loop
         self.sink = sink
-        expiry = try Timer()
-        loop.watch(expiry.descriptor) { [unowned self] _ in
-            expiry.acknowledge()
-            do { try use(policy) } catch {
-                sink.enforcementLost(
-                    "an exception from the threat policy has ended and could not be taken back: \(error)")
-            }
+    }
+
+    private func takeBack() {
+        do { try use(policy) } catch {
+            sink.enforcementLost(
+                "an exception from the threat policy has ended and could not be taken back: \(error)")
         }
     }
 
