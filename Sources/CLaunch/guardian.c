@@ -63,8 +63,8 @@ static void guard(void *argument) {
     raw0(SYS_setsid);
     /* Nothing is to be guarded yet, and the launcher is in a hurry: what it would take a page fault each for is filled
      * in here, at once. Kernels before 5.14 refuse, which does no harm. */
-    if (guard->next_heap)
-        raw3(SYS_madvise, guard->next_heap, guard->next_heap_size, MADV_POPULATE_WRITE);
+    for (uint32_t i = 0; i < guard->ahead_count; i++)
+        raw3(SYS_madvise, guard->ahead[i].start, guard->ahead[i].size, MADV_POPULATE_WRITE);
     wait_readable(guard->supervisor, -1);
     if (__atomic_load_n(&guard->is_disarmed, __ATOMIC_ACQUIRE)) {
         /* Whoever reads the launcher's output is not kept waiting for what is slow to close: notification groups
@@ -115,6 +115,11 @@ int mis_guard_add_cgroup(struct mis_guard *guard_data, const char *path) {
     strcpy(guard_data->cgroups[count], path);
     __atomic_store_n(&guard_data->cgroup_count, count + 1, __ATOMIC_RELEASE);
     return 1;
+}
+
+void mis_guard_fill(struct mis_guard *guard_data, void *start, size_t size) {
+    if (start && guard_data->ahead_count < mis_guardian_range_count)
+        guard_data->ahead[guard_data->ahead_count++] = (struct mis_range){.start = start, .size = size};
 }
 
 int mis_guard_set_runtime(struct mis_guard *guard_data, const char *path) {

@@ -1,10 +1,11 @@
 /*
  * No backtraces by Swift's runtime.
  *
- * When a program crashes, the runtime starts another, swift-backtrace, of which SWIFT_BACKTRACE tells it or which it looks for
- * around the executable, before main, at every start (stdlib/public/runtime/Backtrace.cpp). mis is often started by root, and
- * comes without one: nothing that the environment names shall run in its place. A linker that has found these two does not
- * take the file from the static library. Hidden: where the runtime is a library of its own, as in tests, it has its own.
+ * When a program crashes, the runtime starts another, swift-backtrace, of which SWIFT_BACKTRACE tells it or which it
+ * looks for around the executable, before main, at every start (stdlib/public/runtime/Backtrace.cpp). mis is often
+ * started by root, and comes without one: nothing that the environment names shall run in its place. A linker that has
+ * found these two does not take the file from the static library. Hidden: where the runtime is a library of its own, as
+ * in tests, it has its own.
  */
 #define hidden __attribute__((visibility("hidden")))
 

@@ -50,3 +50,30 @@ void *clinux_extend_heap(size_t size) {
     free(start);
     return start;
 }
+
+/*
+ * Where the linker has laid what of the program a start changes: scripts/order-start puts these names around it in
+ * Sources/mis/start.order. Where nothing is ordered they lie anywhere.
+ */
+#define in(name) __attribute__((section(name)))
+in(".data.clinux_start_data") volatile char clinux_start_data = 1;
+in(".data.clinux_start_data_end") volatile char clinux_start_data_end = 1;
+in(".bss.clinux_start_bss") volatile char clinux_start_bss;
+in(".bss.clinux_start_bss_end") volatile char clinux_start_bss_end;
+
+enum { largest_range = 1 << 20 };
+
+static struct clinux_range between(volatile char *first, volatile char *end) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)first & ~(page - 1);
+    if (end <= first || end - first > largest_range)
+        return (struct clinux_range){.start = NULL};
+    return (struct clinux_range){.start = (void *)start, .size = ((uintptr_t)end - start + page - 1) & ~(page - 1)};
+}
+
+struct clinux_range clinux_start_data_range(void) {
+    return between(&clinux_start_data, &clinux_start_data_end);
+}
+
+struct clinux_range clinux_start_bss_range(void) {
+    return between(&clinux_start_bss, &clinux_start_bss_end);
+}

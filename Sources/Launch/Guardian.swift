@@ -21,7 +21,7 @@ import LinuxSystem
             unsafe guardData.pointee.supervisor = supervisor.number
             unsafe guardData.pointee.agent = -1
             unsafe mis_guard_set_kill_file(guardData, -1)
-            unsafe Self.giveHeap(to: guardData)
+            unsafe Self.prepareMemory(by: guardData)
             var raw: Int32 = -1
             let pid = unsafe mis_clone_guardian(guardData, stack.base, stack.size, &raw)
             if pid < 0 { throw Errno(-pid) }
@@ -40,14 +40,16 @@ import LinuxSystem
         if far >= 0 { close(far) }
     }
 
-    /// Has the guardian fill the pages in of which the launcher's next allocations will be: a start takes some seventy of them,
-    /// and each would be a page fault.
-    private static func giveHeap(to guardData: UnsafeMutablePointer<mis_guard>) {
+    /// Has the guardian fill in what the launcher writes to next: what a start changes of the program's data, and the pages of
+    /// which its next allocations will be. Each would be a page fault, and where a page is read first, two; the second tells
+    /// the other processor, where a child runs on the same memory by then, and waits for its answer.
+    private static func prepareMemory(by guardData: UnsafeMutablePointer<mis_guard>) {
+        let (data, bss) = unsafe (clinux_start_data_range(), clinux_start_bss_range())
+        unsafe mis_guard_fill(guardData, data.start, data.size)
+        unsafe mis_guard_fill(guardData, bss.start, bss.size)
         let page = sysconf(Int32(_SC_PAGESIZE))
-        guard let start = unsafe clinux_extend_heap(startHeap) else { return }
-        let before = UInt(bitPattern: start) % UInt(page)
-        unsafe guardData.pointee.next_heap = start - Int(before)
-        unsafe guardData.pointee.next_heap_size = startHeap
+        guard let heap = unsafe clinux_extend_heap(startHeap) else { return }
+        unsafe mis_guard_fill(guardData, heap - Int(UInt(bitPattern: heap) % UInt(page)), startHeap)
     }
 
     /// What a start allocates, bytes, and hardly gives back before its end.

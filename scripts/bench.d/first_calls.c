@@ -1,10 +1,11 @@
-/* Which functions of a static program run, in the order of their first calls.
+/* Which functions of a static program run, in the order of their first calls, and what its memory is like at its end.
  *
- *     first_calls FUNCTIONS OUTPUT PROGRAM ARG...
+ *     first_calls FUNCTIONS DATA OUTPUT MEMORY PROGRAM ARG...
  *
  * FUNCTIONS holds their addresses, hexadecimal, a line each. Each gets a breakpoint, which goes when it is hit; so what
  * is measured runs nearly as fast as ever. Threads and children are followed, other programs they execute are not.
- * OUTPUT gets the addresses that were hit, a line each. Ends with the program's exit status. */
+ * OUTPUT gets the addresses that were hit, a line each. MEMORY gets the bytes of DATA, START-END, hexadecimal, as they
+ * are when the program ends. Ends with the program's exit status. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -104,29 +105,43 @@ static int take_breakpoint(pid_t thread, FILE *output) {
     return ptrace(PTRACE_SETREGS, thread, NULL, &registers) == 0;
 }
 
+static void keep_memory(pid_t process, uint64_t start, uint64_t end, const char *path) {
+    int memory = memory_of(process);
+    FILE *file = fopen(path, "w");
+    uint8_t *bytes = malloc(end - start);
+    if (memory < 0 || !file || !bytes || pread(memory, bytes, end - start, (off_t)start) != (ssize_t)(end - start) ||
+        fwrite(bytes, 1, end - start, file) != end - start || fclose(file))
+        die("keeping the program's memory");
+    free(bytes);
+    close(memory);
+}
+
 int main(int argument_count, char **arguments) {
-    if (argument_count < 4) {
-        fprintf(stderr, "usage: first_calls FUNCTIONS OUTPUT PROGRAM ARG...\n");
+    unsigned long long start, end;
+    if (argument_count < 6 || sscanf(arguments[2], "%llx-%llx", &start, &end) != 2 || end <= start) {
+        fprintf(stderr, "usage: first_calls FUNCTIONS DATA OUTPUT MEMORY PROGRAM ARG...\n");
         return 64;
     }
     read_functions(arguments[1]);
-    FILE *output = fopen(arguments[2], "w");
+    FILE *output = fopen(arguments[3], "w");
     if (!output)
-        die(arguments[2]);
+        die(arguments[3]);
+    const char *kept = arguments[4];
+    arguments += 5;
     pid_t program = fork();
     if (program < 0)
         die("fork");
     if (program == 0) {
         ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        execv(arguments[3], arguments + 3);
+        execv(arguments[0], arguments);
         _exit(127);
     }
     int status;
     if (waitpid(program, &status, 0) < 0 || !WIFSTOPPED(status))
-        die(arguments[3]);
+        die(arguments[0]);
     set_breakpoints(program);
-    long options =
-        PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+    long options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |
+                   PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL;
     if (ptrace(PTRACE_SETOPTIONS, program, NULL, options) < 0 || ptrace(PTRACE_CONT, program, NULL, 0) < 0)
         die("following the program");
     int result = 125;
@@ -136,6 +151,8 @@ int main(int argument_count, char **arguments) {
                 result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
             continue;
         }
+        if (thread == program && status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8))
+            keep_memory(program, start, end, kept);
         int signal = WSTOPSIG(status);
         /* Events of following, and the stop a followed child begins with, are nobody's but ours. */
         if (status >> 16 || signal == SIGSTOP || (signal == SIGTRAP && take_breakpoint(thread, output)))
@@ -143,6 +160,6 @@ int main(int argument_count, char **arguments) {
         ptrace(PTRACE_CONT, thread, NULL, signal);
     }
     if (fclose(output))
-        die(arguments[2]);
+        die("writing what was found");
     return result;
 }

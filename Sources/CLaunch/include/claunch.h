@@ -41,7 +41,13 @@ void mis_abandon(struct mis_setup *_Nonnull setup);
  * opened. Ended with SIGKILL through the pidfd. Returns the pid, or -errno. */
 int mis_clone_namespace_holder(void *_Nonnull stack, size_t stack_size, int *_Nonnull pidfd);
 
-enum { mis_guardian_path_count = 8, mis_guardian_path_length = 256 };
+enum { mis_guardian_path_count = 8, mis_guardian_path_length = 256, mis_guardian_range_count = 4 };
+
+/* Whole pages that the launcher will write to. */
+struct mis_range {
+    void *_Nullable start;
+    size_t size;
+};
 
 /* What the guardian must undo when the supervisor dies. Shared memory: the supervisor fills it in as it goes. */
 struct mis_guard {
@@ -51,9 +57,9 @@ struct mis_guard {
     int32_t kill_file;     /* cgroup.kill, open for writing, or -1 */
     uint32_t cgroup_count; /* directories to remove, deepest first */
     char cgroups[mis_guardian_path_count][mis_guardian_path_length];
-    char runtime[mis_guardian_path_length]; /* a folder of flat files to remove, or "" */
-    void *_Nullable next_heap;              /* where the launcher's next allocations will be */
-    size_t next_heap_size;
+    char runtime[mis_guardian_path_length];           /* a folder of flat files to remove, or "" */
+    struct mis_range ahead[mis_guardian_range_count]; /* what the launcher writes to next */
+    uint32_t ahead_count;
 };
 
 /* Setters, because Swift cannot write atomics or arrays of a C structure. The last two return 0 when the path does
@@ -62,6 +68,8 @@ void mis_guard_disarm(struct mis_guard *_Nonnull guard);
 void mis_guard_set_kill_file(struct mis_guard *_Nonnull guard, int fd);
 int mis_guard_add_cgroup(struct mis_guard *_Nonnull guard, const char *_Nonnull path);
 int mis_guard_set_runtime(struct mis_guard *_Nonnull guard, const char *_Nonnull path);
+/* Before the guardian is started. What does not fit is left out: it costs time and nothing else. NULL: nothing. */
+void mis_guard_fill(struct mis_guard *_Nonnull guard, void *_Nullable start, size_t size);
 
 /* Clones the set-up child; its pidfd is in `guard->agent` then. `stack` is memory of `stack_size` bytes, kept until the
  * child executed or ended. `cgroup`: a cgroup v2 directory to be born in, or -1. Returns the pid, or -errno. */

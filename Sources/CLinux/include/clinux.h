@@ -110,6 +110,15 @@ void clinux_share_heap(void);
  * memory. */
 void *_Nullable clinux_extend_heap(size_t size);
 
+/* Whole pages of the program. */
+struct clinux_range {
+    void *_Nullable start; /* NULL: none */
+    size_t size;
+};
+/* What a start changes of the program's data: of what has a value in the file, and of what has none. */
+struct clinux_range clinux_start_data_range(void);
+struct clinux_range clinux_start_bss_range(void);
+
 /* ioctl requests whose macros Swift cannot import. */
 extern const unsigned long clinux_TIOCSWINSZ, clinux_TIOCGWINSZ, clinux_TIOCSCTTY;
 extern const unsigned long clinux_seccomp_receive, clinux_seccomp_send, clinux_seccomp_id_valid;
