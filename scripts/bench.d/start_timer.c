@@ -1,11 +1,13 @@
 /* Times commands from start to end, without a shell between.
  *
- *     start_timer ROUNDS FILTER :: COMMAND ARG... :: COMMAND ARG... ...
+ *     start_timer ROUNDS REST FILTER :: COMMAND ARG... :: COMMAND ARG... ...
  *
- * Runs each command once a round, in an order that turns with the round, so that a slow moment of the machine meets all
- * of them. Prints a line a round: for each command, in the order they were given, the nanoseconds it took and those it
- * kept a processor busy with all it waited for, as WALL:BUSY. FILTER is opened as descriptor 9 of every command (for
- * bwrap --seccomp 9). The first eight rounds are not printed. */
+ * Runs each command once a round, in an order that is drawn anew for each round (the same for each call of this
+ * program), and rests REST milliseconds before each: what a sandbox leaves the kernel to take down, which it does in
+ * the background for some milliseconds, is not to count as the next command's. Prints a line a round: for each command,
+ * in the order they were given, the nanoseconds it took and those it kept a processor busy with all it waited for, as
+ * WALL:BUSY. FILTER is opened as descriptor 9 of every command (for bwrap --seccomp 9). The first eight rounds are not
+ * printed. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -70,13 +72,33 @@ static struct sample once(char **command, const char *filter, int null) {
     return (struct sample){end - start, nanoseconds(used.ru_utime) + nanoseconds(used.ru_stime)};
 }
 
+/* xorshift64: Marsaglia, "Xorshift RNGs", 2003. */
+static uint64_t drawn(void) {
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static void shuffle(int *order, int number) {
+    for (int index = 0; index < number; index++)
+        order[index] = index;
+    for (int index = number - 1; index > 0; index--) {
+        int other = (int)(drawn() % (uint64_t)(index + 1)), kept = order[index];
+        order[index] = order[other];
+        order[other] = kept;
+    }
+}
+
 int main(int count, char **arguments) {
     char **commands[MAXIMUM];
     int number = 0;
-    if (count < 5)
+    if (count < 6)
         return 64;
-    long rounds = strtol(arguments[1], NULL, 10);
-    for (int index = 3; index < count; index++) {
+    long rounds = strtol(arguments[1], NULL, 10), rest = strtol(arguments[2], NULL, 10);
+    const struct timespec pause = {.tv_sec = rest / 1000, .tv_nsec = rest % 1000 * 1000000};
+    for (int index = 4; index < count; index++) {
         if (strcmp(arguments[index], "::") != 0)
             continue;
         arguments[index] = NULL;
@@ -89,9 +111,12 @@ int main(int count, char **arguments) {
         return 64;
     for (long round = -WARM_UP; round < rounds; round++) {
         struct sample samples[MAXIMUM];
+        int order[MAXIMUM];
+        shuffle(order, number);
         for (int turn = 0; turn < number; turn++) {
-            int which = (int)((turn + round + WARM_UP) % number);
-            samples[which] = once(commands[which], arguments[2], null);
+            if (rest)
+                nanosleep(&pause, NULL);
+            samples[order[turn]] = once(commands[order[turn]], arguments[3], null);
         }
         if (round < 0)
             continue;
