@@ -313,11 +313,18 @@ def cgroups() -> set[str]:
 
 
 def describe(pid: int) -> str:
+    """With each of its threads: its state and, as root, what of the kernel it is in."""
+    described = str(pid)
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        return f"{pid} ({state}) {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"
-    except OSError:
-        return str(pid)
+        described += f" {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"
+        for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+            state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            described += f" {task.name} ({state})"
+            if os.geteuid() == 0:
+                described += " " + " < ".join(line.split()[-1] for line in (task / "stack").read_text().splitlines()[:8])
+    except OSError:  # it is going
+        pass
+    return described
 
 
 class Leftovers:

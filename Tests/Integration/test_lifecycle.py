@@ -56,6 +56,20 @@ def test_supervisor_killed_with_a_busy_agent(sandbox: Sandbox, leftovers: Leftov
         leftovers.none_within(2)
 
 
+def test_a_crash_starts_no_program(sandbox: Sandbox, leftovers: Leftovers) -> None:
+    """Swift's runtime starts a program of the environment's choice at a crash, as whoever started mis; mis goes without."""
+    program, mark = sandbox.workspace / "swift-backtrace", sandbox.workspace / "was-here"
+    program.write_text(f"#!/bin/sh\n: > {mark}\n")
+    program.chmod(0o755)
+    choice = {"SWIFT_BACKTRACE": f"enable=yes,swift-backtrace={program}"}
+    process = sandbox.start("/bin/sh", "-c", "echo begun; sleep 60", env=choice)
+    begun(process)
+    process.send_signal(signal.SIGSEGV)
+    assert process.wait(10) == -signal.SIGSEGV
+    leftovers.none_within(2)
+    assert not mark.exists()
+
+
 @pytest.mark.parametrize("launcher", ["user", "root"])
 def test_launcher_and_guardian_killed_before_the_child_is_bound(
     make_sandbox, leftovers: Leftovers, launcher: str
