@@ -312,16 +312,17 @@ def cgroups() -> set[str]:
     }
 
 
-def describe(pid: int) -> str:
-    """With each of its threads: its state and, as root, what of the kernel it is in."""
+def describe(pid: int, closely: bool = False) -> str:
+    """Closely: with each of its threads, its state and what of the kernel it is in."""
     described = str(pid)
     try:
         described += f" {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"
+        if not closely:
+            return described
         for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
             state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
             described += f" {task.name} ({state})"
-            if os.geteuid() == 0:
-                described += " " + " < ".join(line.split()[-1] for line in (task / "stack").read_text().splitlines()[:8])
+            described += " " + " < ".join(line.split()[-1] for line in (task / "stack").read_text().splitlines()[:8])
     except OSError:  # it is going
         pass
     return described
@@ -345,10 +346,10 @@ class Leftovers:
         _, launcher, made = Path(folder).name.split("-")
         return int(made) >= self.began and not Path(f"/proc/{launcher}").exists()
 
-    def now(self, spare: Sequence[int] = ()) -> list[str]:
+    def now(self, spare: Sequence[int] = (), closely: bool = False) -> list[str]:
         """Spared are processes the test still runs itself."""
         _reap(spare)
-        found = [f"process {describe(pid)}" for pid in descendants(os.getpid()) if pid not in spare]
+        found = [f"process {describe(pid, closely)}" for pid in descendants(os.getpid()) if pid not in spare]
         found += [f"cgroup {folder}" for folder in sorted(cgroups() - self.cgroups) if self._stale(folder)]
         found += [f"mount {line}" for line in set(Path("/proc/self/mountinfo").read_text().splitlines()) - self.mounts]
         found += [f"runtime {path}" for path in sorted(self._runtime() - self.runtime)]
@@ -358,7 +359,9 @@ class Leftovers:
         """Seconds of a machine with a processor to spare: on a crowded one everything takes longer."""
         end = time.monotonic() + seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         while found := self.now(spare):
-            assert time.monotonic() < end, f"left behind after {seconds} s:\n" + "\n".join(found)
+            if time.monotonic() >= end:
+                found = self.now(spare, closely=True) or found
+                raise AssertionError(f"left behind after {seconds} s:\n" + "\n".join(found))
             time.sleep(0.02)
 
     def remove(self) -> None:

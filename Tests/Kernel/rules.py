@@ -281,10 +281,12 @@ def life():
     # its last sandbox.
     sh(f"{EXERCISE} load --without settime")
     check("a start beside an unused version takes it away", len(os.listdir(PINS)) == 1, os.listdir(PINS))
-    running = subprocess.Popen([EXERCISE, "run", *SYSTEM, "--without", "settime", "--", "/bin/sleep", "30"])
+    # It goes on until it is told: to load the other takes an emulated machine longer than any sleep that is no waste.
+    running = subprocess.Popen([EXERCISE, "run", *SYSTEM, "--without", "settime", "--", "/bin/cat"], stdin=subprocess.PIPE)
     at_work(running)
     sh(f"{EXERCISE} load")
     check("a version in use stays beside a newer one", len(os.listdir(PINS)) == 2, os.listdir(PINS))
+    running.stdin.close()
     running.wait()
     left = os.listdir(PINS)
     check("and goes with its last sandbox", len(left) == 1 and "without" not in left[0], left)
