@@ -81,6 +81,21 @@ import Testing
         #expect((900...1001).contains(timers.timeout()))
     }
 
+    /// As the one for the timeout does with the one for the time after it.
+    @Test func aCallMayMakeAnother() throws {
+        let calls = Calls()
+        let loop = try EventLoop()
+        loop.timer {
+            calls.names.append("timeout")
+            loop.timer {
+                calls.names.append("grace")
+                loop.stop()
+            }.start(after: 5)
+        }.start(after: 5)
+        loop.run()
+        #expect(calls.names == ["timeout", "grace"])
+    }
+
     @Test func theLoopServesThem() throws {
         let calls = Calls()
         let loop = try EventLoop()
