@@ -13,7 +13,6 @@ final class TerminalRelay {
     private var inputEnded = false
     /// Runs while keys cannot reach the agent because the terminal is somebody else's.
     private lazy var look = loop.timer { [unowned self] in if terminal.isForeground { resume() } }
-    private var isLooking = false
     /// The controller side answers EIO when nothing has the other side open any more.
     private(set) var isFinished = false
 
@@ -49,13 +48,8 @@ final class TerminalRelay {
     /// foreground: in the background it is looked for.
     private func awaitForeground() {
         // By what the terminal is, not by whose it is: it may have become ours since it was left as it was.
-        guard terminal.waitsForForeground, !isFinished else {
-            if isLooking { look.stop() }
-            isLooking = false
-            return
-        }
-        if isLooking { return }
-        isLooking = true
+        guard terminal.waitsForForeground, !isFinished else { return look.stop() }
+        if look.isRunning { return }
         look.start(after: Self.lookMilliseconds, every: Self.lookMilliseconds)
     }
 

@@ -26,6 +26,8 @@ final class Timer {
 
     func stop() { due = .max }
 
+    var isRunning: Bool { due != .max }
+
     /// What was missed while nobody looked is not made up for.
     fileprivate func fire(_ now: UInt64) {
         due = interval == 0 ? .max : now + interval

@@ -62,8 +62,8 @@ struct mis_guard {
     uint32_t ahead_count;
 };
 
-/* Setters, because Swift cannot write atomics or arrays of a C structure. The last two return 0 when the path does
- * not fit. */
+/* Setters, because Swift cannot write atomics or arrays of a C structure. Those that take a path return 0 when it
+ * does not fit. */
 void mis_guard_disarm(struct mis_guard *_Nonnull guard);
 void mis_guard_set_kill_file(struct mis_guard *_Nonnull guard, int fd);
 int mis_guard_add_cgroup(struct mis_guard *_Nonnull guard, const char *_Nonnull path);

@@ -158,14 +158,9 @@ final class HeadStart {
         isAbandoned = true
         first?.process.abandon()
         tier.kernel?.end()
-        Self.remove(cgroup)
+        if let cgroup { do { try cgroup.remove() } catch { Messages.say("\(error)") } }
         guard let birthplace, let cgroups else { return }
         do { try birthplace.remove(in: cgroups) } catch { Messages.say("\(error)") }
-    }
-
-    static func remove(_ cgroup: SandboxCgroup?) {
-        guard let cgroup else { return }
-        do { try cgroup.remove() } catch { Messages.say("\(error)") }
     }
 
     private func makeCgroup(
