@@ -44,7 +44,8 @@ struct IdmapTable {
             do throws(Errno) {
                 try sandbox.send(mapping.number)
             } catch {
-                throw LaunchFailure(error.doing("handing over the id map"))
+                // The child's end is closed when it ended; what it failed at is the cause.
+                throw sandbox.setupFailure() ?? LaunchFailure(error.doing("handing over the id map"))
             }
         }
     }

@@ -67,6 +67,7 @@ class Policy:
         """As rsync and its like do: written beside, then renamed. Gives the time of the rename."""
         aside = self.folder / "incoming" / f".{name}"
         shutil.copy(bundle, aside)
+        self.sandbox.own(aside)
         moment = time.monotonic()
         aside.rename(self.folder / "incoming" / name)
         return moment

@@ -163,6 +163,25 @@ def test_a_launch_in_which_one_call_fails(make_sandbox, abstract: str, leftovers
     assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(wrong)
 
 
+def test_what_the_child_failed_at_is_told_and_not_its_end(root: Sandbox) -> None:
+    """The launcher finds the socket closed when it hands over an id map: it is late here, and the child has failed."""
+    log = root.reports / "calls"
+
+    def run(*inject: str) -> subprocess.CompletedProcess[str]:
+        strace = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=open_tree,pidfd_send_signal", *inject]
+        command = root.as_caller([*strace, root.mis, "run", "-q", "--", "/bin/true"])
+        return subprocess.run(
+            command, env=root.environment, cwd=root.workspace, capture_output=True, text=True, timeout=40)  # fmt: skip
+
+    assert run().returncode == 0
+    clones = [line for line in log.read_text().splitlines() if "open_tree" in line]
+    first = next(number for number, line in enumerate(clones, 1) if 'open_tree(AT_FDCWD, "/' in line)
+    done = run(
+        "-e", f"inject=open_tree:error=EIO:when={first}", "-e", "inject=pidfd_send_signal:delay_enter=500000")  # fmt: skip
+    assert done.returncode == 125 and "EIO (Input/output error)" in done.stderr, done.stderr
+    assert "id map" not in done.stderr and "EPIPE" not in done.stderr, done.stderr
+
+
 def test_the_posture_of_a_process_that_is_not_confined(make_sandbox, abstract: str) -> None:
     """Without this, the comparison above might compare nothing."""
     stage = Stage(make_sandbox("user"), abstract)
