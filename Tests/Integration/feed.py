@@ -312,6 +312,10 @@ class Feed:
     def status(self, place: int = 0) -> dict[str, Any]:
         return json.loads(self("status", "--json"))["feed"]["sources"][place]
 
+    def tells(self, **wanted: Any) -> None:
+        """Waits until the status says so: it is written after what the log and the folder show."""
+        wait_for(lambda: wanted.items() <= self.status().items(), f"{wanted} in the status\n{self.log}")
+
     def stop(self, process: subprocess.Popen[bytes]) -> int:
         process.send_signal(signal.SIGTERM)
         self.running.remove(process)

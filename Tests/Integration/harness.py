@@ -284,7 +284,7 @@ def inside_namespace(pid: int) -> bool | None:
     """
     try:
         return os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
-    except FileNotFoundError:
+    except OSError:  # ENOENT, or EACCES where it ended between the path's lookup and the reading of the link
         return None
 
 

@@ -14,7 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness import PATIENCE
+
 CTRL_C, CTRL_D, CTRL_Z, CTRL_BACKSLASH = b"\x03", b"\x04", b"\x1a", b"\x1c"
+# What no test shows.
+LAST = b"\x1e(all was shown)\x1e"
 
 
 class Pseudoterminal:
@@ -50,7 +54,7 @@ class Pseudoterminal:
 
     def expect(self, pattern: str, seconds: float = 10) -> re.Match[bytes]:
         """Waits for something not yet waited for."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         compiled = re.compile(pattern.encode(), re.DOTALL)
         while True:
             if found := compiled.search(self.shown, self.seen):
@@ -58,17 +62,24 @@ class Pseudoterminal:
                 return found
             left = end - time.monotonic()
             if left <= 0 or not self.read(left):
-                raise AssertionError(f"{pattern!r} was not shown in {seconds} s, but: {self.shown[self.seen :]!r}")
+                shown = self.shown[self.seen :]
+                raise AssertionError(f"{pattern!r} was not shown in {seconds * PATIENCE:g} s, but: {shown!r}")
 
     def wait(self, seconds: float = 20) -> int:
         """Its status as a shell's $?, everything shown taken in."""
         assert self.process
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while self.process.poll() is None:
-            assert time.monotonic() < end, f"still running after {seconds} s; shown: {self.shown[-2000:]!r}"
+            assert time.monotonic() < end, f"still running after {seconds * PATIENCE:g} s; shown: {self.shown[-2000:]!r}"
             self.read(0.02)
         while self.read(0.05):
             pass
+        # The kernel carries what was written to this end by a thread of its own, which may be late: a mark that is written
+        # now comes after it all.
+        os.write(self.far, LAST)
+        while LAST not in self.shown:
+            assert self.read(10 * PATIENCE), f"what was written at last did not arrive: {self.shown[-2000:]!r}"
+        self.shown = self.shown.replace(LAST, b"")
         code = self.process.returncode
         return code if code >= 0 else 128 - code
 

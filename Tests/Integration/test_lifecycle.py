@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Leftovers, Sandbox, cgroups, children, guardian, mount, sandbox_init, unmount, wait_for
+from harness import PATIENCE, Leftovers, Sandbox, cgroups, children, guardian, mount, sandbox_init, unmount, wait_for
 
 # Forks as fast as it can: a killer that goes by lists never catches up with it.
 FORKER = "import os\nprint('begun', flush=True)\nwhile True:\n  if os.fork(): os._exit(0)\n"
@@ -94,8 +94,10 @@ def test_launcher_and_guardian_killed_before_the_child_is_bound(
 
     mis, watcher, child = wait_for(launch, "launcher, guardian and child")
     assert sandbox_init(mis) == child
-    for pid in (watcher, mis):
-        os.kill(pid, signal.SIGKILL)
+    # Stopped first: neither is to see the other die.
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in (watcher, mis):
+            os.kill(pid, number)
     wait_for(lambda: tracer.poll() is not None, "the end of the child and of strace with it", seconds=5)
     # The cgroups of a launcher and a guardian that died together are left to the next run.
     sandbox.run("/bin/true").ok()
@@ -144,7 +146,7 @@ def test_signals_are_forwarded(sandbox: Sandbox, name: str) -> None:
     process = sandbox.start("/bin/bash", "-c", script)
     begun(process)
     process.send_signal(signal.Signals[f"SIG{name}"])
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=10 * PATIENCE)
     assert (process.returncode, out) == (9, f"got {name}\n".encode())
 
 
@@ -152,7 +154,7 @@ def test_signal_that_is_not_caught(sandbox: Sandbox) -> None:
     process = sandbox.start("/bin/sh", "-c", "echo begun; exec sleep 30")
     begun(process)
     process.terminate()
-    assert process.wait(10) == 143
+    assert process.wait(10 * PATIENCE) == 143
 
 
 def test_background_jobs_end_with_the_main_command(sandbox: Sandbox, leftovers: Leftovers) -> None:
@@ -167,22 +169,23 @@ def test_the_agent_closes_everything_and_goes_on(user: Sandbox) -> None:
     """Closed streams are no end of the run: its last process is."""
     script = "exec >&- 2>&- <&-; sleep 1; echo late > late"
     process = user.start("/bin/sh", "-c", script)
-    assert process.wait(10) == 0
+    assert process.wait(10 * PATIENCE) == 0
     assert (user.workspace / "late").read_text() == "late\n"
 
 
 def test_a_hundred_at_once(make_sandbox, leftovers: Leftovers) -> None:
     sandboxes = [make_sandbox(launcher) for launcher in ("user", "root")]
-    before = len(cgroups())
     runs = []
     for number in range(100):
         script = f"echo {number} > {number}; sleep 3; cat {number}; exit {number}"
         runs.append((number, sandboxes[number % 2].start("/bin/sh", "-c", script, options=["-q"])))
     for number, process in runs:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60 * PATIENCE)
         assert (process.returncode, out, err) == (number, f"{number}\n".encode(), b"")
     leftovers.none_within(2)
-    assert len(cgroups()) <= before
+    # Other people's may have come meanwhile.
+    ours = {process.pid for _, process in runs}
+    assert not [folder for folder in cgroups() if int(Path(folder).name.split("-")[1]) in ours]
     for sandbox in sandboxes:
         assert len(list((sandbox.state / "sessions").iterdir())) == 50
 
@@ -220,7 +223,7 @@ def test_a_living_run_is_not_taken_for_a_dead_one(root: Sandbox) -> None:
     begun(process)
     for _ in range(3):
         root.run("/bin/true").ok()
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=10 * PATIENCE)
     assert (process.returncode, out) == (0, b"alive\n")
 
 
@@ -229,7 +232,7 @@ def test_orphans_are_reaped(sandbox: Sandbox) -> None:
     # A shell's children: Python's take ten times as long to make.
     script = (
         "count=0; while [ $count -lt 3000 ]; do ( : & ); count=$((count + 1)); done\n"
-        "for _ in $(seq 100); do set -- /proc/[0-9]*; [ $# -gt 3 ] || break; sleep 0.1; done; echo $#"
+        f"for _ in $(seq {100 * PATIENCE:.0f}); do set -- /proc/[0-9]*; [ $# -gt 3 ] || break; sleep 0.1; done; echo $#"
     )
     result = sandbox.shell(script, options=["--limit", "pids=512"]).ok()
     assert "fork" not in result.stderr and int(result.stdout) <= 3, result.stderr
@@ -269,7 +272,7 @@ def test_a_flood_and_a_slow_reader(user: Sandbox, terminal: bool) -> None:
             time.sleep(0.01)
         highest = max(highest, peak(process.pid) if process.poll() is None else 0)
     os.close(near)
-    assert process.wait(10) == 0
+    assert process.wait(10 * PATIENCE) == 0
     assert read == amount
     assert 0 < highest < 64 << 20
 
@@ -279,7 +282,7 @@ def test_a_reader_that_goes_away(sandbox: Sandbox) -> None:
     assert process.stdout
     process.stdout.read(100)
     process.stdout.close()
-    assert process.wait(10) == 128 + signal.SIGPIPE
+    assert process.wait(10 * PATIENCE) == 128 + signal.SIGPIPE
 
 
 def test_memory_of_a_supervisor_at_rest(root: Sandbox) -> None:
@@ -298,7 +301,7 @@ def test_no_descriptor_of_mis_inside(sandbox: Sandbox) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     process = sandbox.start("/bin/sh", "-c", "ls /proc/self/fd", pass_fds=[writer], close_fds=True)
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=10 * PATIENCE)
     os.close(reader)
     os.close(writer)
     # 3 is the reasoning pipe, 4 is ls's own.
@@ -352,11 +355,18 @@ def test_doctor_knows_how_many_fit(sandbox: Sandbox) -> None:
     each = {name: int(number) for name, number in re.findall(r"fs\.(\w+)\.\w+ = \d+, (\d+) for each", check["detail"])}
     process = sandbox.start("/bin/sh", "-c", "echo begun; sleep 60")
     begun(process)
-    held = []
-    for entry in Path(f"/proc/{process.pid}/fd").iterdir():
-        # The supervisor opens other things for a moment; those counted stay open.
-        with contextlib.suppress(FileNotFoundError):
-            held.append(os.readlink(entry))
-    taken = {name: sum(link in (f"anon_inode:{name}", f"anon_inode:[{name}]") for link in held)
-             for name in ("fanotify", "inotify")}  # fmt: skip
-    assert each == {name: count for name, count in taken.items() if count}
+
+    def taken() -> dict[str, int]:
+        held = []
+        for entry in Path(f"/proc/{process.pid}/fd").iterdir():
+            # The supervisor opens other things for a moment; those counted stay open.
+            with contextlib.suppress(FileNotFoundError):
+                held.append(os.readlink(entry))
+        counts = {name: sum(link in (f"anon_inode:{name}", f"anon_inode:[{name}]") for link in held)
+                  for name in ("fanotify", "inotify")}  # fmt: skip
+        return {name: count for name, count in counts.items() if count}
+
+    # The agent may begin before the supervisor has opened the last.
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: taken() == each, "as many as doctor says")
+    assert taken() == each

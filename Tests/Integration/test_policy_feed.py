@@ -29,10 +29,7 @@ def test_a_bundle_is_pushed(feed: Feed, broker: Broker, version: str) -> None:
     feed("publish", feed.bundle(2, "base"), "--mqtt", broker.url, "--mqtt-version", version)
     feed.got(2, "base")
     assert feed.names() == ["feed-base.mip", "feed-hotfix.mip"]
-    # It is told after the bundle is there.
-    wait_for(lambda: feed.status()["delivered"] == 2, "the status of both bundles")
-    status = feed.status()
-    assert (status["state"], status["base"], status["hotfix"], status["delivered"]) == ("connected", 2, 7, 2)
+    feed.tells(state="connected", base=2, hotfix=7, delivered=2)
     text = feed("status")
     assert f"feed       {broker.url}: connected, last contact " in text and "base 2 and hotfix 7" in text
     assert feed.stop(process) == 0

@@ -25,7 +25,7 @@ def test_a_broker_that_is_down_at_the_start(feed: Feed, broker: Broker) -> None:
     feed.start("--mqtt", broker.url)
     feed.said("again in 2.0 s")
     assert re.findall(r"again in ([0-9.]+) s", feed.log)[:5] == ["0.1", "0.2", "0.5", "1.0", "2.0"]
-    assert feed.status()["state"] == "failing"
+    feed.tells(state="failing")
     broker.start()
     feed("publish", feed.bundle(2), "--mqtt", broker.url)
     feed.got(2, seconds=30)
@@ -46,7 +46,7 @@ def test_a_broker_that_goes_down_and_comes_back(feed: Feed, broker: Broker) -> N
     broker.start()
     feed("publish", feed.bundle(2), "--mqtt", broker.url)
     feed.got(2, seconds=30)
-    assert feed.status()["state"] == "connected"
+    feed.tells(state="connected")
 
 
 def test_a_broker_that_stops_answering(feed: Feed, broker: Broker) -> None:
@@ -211,8 +211,7 @@ def test_duplicates_and_a_wrong_order(feed: Feed) -> None:
     feed.start("--mqtt", broker.url)
     feed.got(4)
     feed.said("hotfix 4 put into")
-    status = feed.status()
-    assert (status["delivered"], status["known"], status["refused"]) == (2, 2, 1)
+    feed.tells(delivered=2, known=2, refused=1)
     assert feed.log.count("ALERT") == 1 and "its serial 2 is not newer than 3" in feed.log
     assert feed.names() == ["feed-hotfix.mip"]
 
@@ -242,7 +241,8 @@ def test_bundles_that_must_not_reach_the_folder(feed: Feed, authority: Authority
         said = feed("subscribe", "--once", "--folder", feed.folder / "other", "--ca", authority.ca, "--url",
                     web.url("/h.mip"), status=1)  # fmt: skip
         assert "no key is trusted" in said and "ALERT: https" in said
-    assert feed.names() == [] and feed.status()["refused"] == len(bad)
+    assert feed.names() == []
+    feed.tells(refused=len(bad))
     feed("publish", feed.bundle(5), "--mqtt", broker.url)
     feed.got(5)
 
@@ -354,7 +354,7 @@ def test_a_full_folder_and_then_room(feed: Feed, broker: Broker) -> None:
     feed("publish", feed.bundle(3), "--mqtt", broker.url)
     feed.said("ENOSPC")
     assert [path.name for path in inside.iterdir()] == ["filler"]
-    assert "1 good bundles wait" in feed("status")
+    wait_for(lambda: "1 good bundles wait" in feed("status"), "the bundle among those that wait")
     # A newer one takes the place of the one that waits.
     feed("publish", feed.bundle(4), "--mqtt", broker.url)
     feed.said("ENOSPC", 2)

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Sandbox, wait_for
-from test_policy import Policy, digest, put, programs  # noqa: F401
+from harness import PATIENCE, Sandbox, wait_for
+from test_policy import Policy, digest, put, programs, recorded  # noqa: F401
 
 READER = """
 import os, sys
@@ -28,9 +28,7 @@ def policy(root: Sandbox) -> Policy:
 
 
 def changes(sandbox: Sandbox) -> list[dict]:
-    lines = [json.loads(line) for path in (sandbox.state / "sessions").glob("*/execution.jsonl")
-             for line in path.read_text().splitlines()]  # fmt: skip
-    return [line for line in lines if line["event"] == "policy"]
+    return [line for line in recorded(sandbox.state) if line["event"] == "policy"]
 
 
 @pytest.mark.parametrize("revoke", [True, False])
@@ -63,7 +61,7 @@ def test_reads_of_open_files_are_denied_where_the_profile_asks(
         policy.push(3, digest(programs / "good"))
         wait_for(lambda: len(changes(root)) == 3, "the third policy")
         assert ask() == (["5", "5", refused, "5"] if revoke else whole)
-    process.communicate(timeout=30)
+    process.communicate(timeout=30 * PATIENCE)
     report = json.loads((root.reports / "r").read_text())
     layers = {denial["layer"] for denial in report["denials"] if denial["operation"] in ("read", "use", "open")}
     assert layers == ({"hotfix"} if revoke else set())
@@ -72,6 +70,7 @@ def test_reads_of_open_files_are_denied_where_the_profile_asks(
 
 OPENER = """
 import os, sys, time
+print("begun", flush=True)
 wrong = opened = refused = 0
 while not os.path.exists("stop"):
     opened += 1
@@ -96,7 +95,7 @@ def test_nothing_is_wrong_while_policies_are_swapped(root: Sandbox, policy: Poli
     process = root.start("/usr/bin/python3", "-c", OPENER, profile=str(profile), stdin=subprocess.DEVNULL)
     bundles = [policy.bundle(serial, "name:bad-name", f"name:even-{serial}", kind=kind)
                for serial, kind in zip(range(2, 26), ["hotfix", "hotfix", "base"] * 8)]  # fmt: skip
-    time.sleep(0.5)
+    assert process.stdout.readline() == b"begun\n"
     # First faster than some machines take them up, so that several may come into force as one; then each by itself.
     for number, bundle in enumerate(bundles):
         before = len(changes(root))
@@ -106,7 +105,7 @@ def test_nothing_is_wrong_while_policies_are_swapped(root: Sandbox, policy: Poli
         else:
             wait_for(lambda before=before: len(changes(root)) > before, "the next policy in force")
     root.write("stop", "")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60 * PATIENCE)
     wrong, opened, refused = map(int, out.split())
     assert wrong == 0, err.decode()[-2000:]
     assert refused == opened > 100

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import Sandbox, mount, unmount
+from harness import Sandbox, mount, unmount, wait_for
 from test_policy import Policy, Running, digest, events, patient, programs, put  # noqa: F401
 
 
@@ -41,7 +41,8 @@ def test_a_full_disk_and_then_room(root: Sandbox, policy: Policy, programs: Path
         running = Running(root, "./bad || echo stopped")
         running.says("ran")
         policy.drop(policy.bundle(1, digest(programs / "bad")))
-        running.says("ran")
+        wait_for(running.recorded, "the trouble is told")
+        # It is tried again each 5 s.
         time.sleep(6)
         running.says("ran")
         subprocess.run(["mount", "-o", "remount,size=8m", store], check=True, timeout=60)

@@ -9,13 +9,12 @@ import hashlib
 import json
 import os
 import subprocess
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import ACCOUNT, Leftovers, Result, Sandbox, wait_for
+from harness import ACCOUNT, Leftovers, Result, Sandbox, descendants, wait_for
 from pseudoterminal import CTRL_C, CTRL_D, CTRL_Z, Pseudoterminal
 
 AUTHOR = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
@@ -256,6 +255,19 @@ def play(terminal: Pseudoterminal, sandbox: Sandbox, *command: str) -> None:
     )  # fmt: skip
 
 
+def is_in_front(terminal: Pseudoterminal, command: bytes) -> bool:
+    """Whether a command inside has the terminal that it runs in."""
+    assert terminal.process
+    for pid in descendants(terminal.process.pid):
+        try:
+            if Path(f"/proc/{pid}/cmdline").read_bytes() == command.replace(b" ", b"\0") + b"\0":
+                _, _, group, _, _, front, *_ = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                return group == front
+        except OSError:  # it ended between being listed and being looked at
+            continue
+    return False
+
+
 def test_a_shell_with_job_control(terminal: Pseudoterminal, sandbox: Sandbox) -> None:
     play(terminal, sandbox, "/bin/bash", "--norc", "--noediting", "-i")
     terminal.expect("IN> ")
@@ -267,14 +279,14 @@ def test_a_shell_with_job_control(terminal: Pseudoterminal, sandbox: Sandbox) ->
     terminal.type_keys("fg\r")
     terminal.expect("\nsleep 50\r")
     # The shell names the command first and hands the terminal over then.
-    time.sleep(0.5)
+    wait_for(lambda: is_in_front(terminal, b"sleep 50"), "the command in front")
     terminal.type_keys(CTRL_Z)
     terminal.expect(r"Stopped.*IN> ")
     terminal.type_keys("bg\r")
     terminal.expect("IN> ")
     terminal.type_keys("fg\r")
     terminal.expect("\nsleep 50\r")
-    time.sleep(0.5)
+    wait_for(lambda: is_in_front(terminal, b"sleep 50"), "the command in front again")
     terminal.type_keys(CTRL_C)
     terminal.expect("IN> ")
     terminal.type_keys("echo status=$?\r")

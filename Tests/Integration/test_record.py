@@ -4,12 +4,11 @@ import json
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Result, Sandbox, mount, unmount
+from harness import Result, Sandbox, mount, unmount, wait_for
 from session_verifier import STREAMS, problems
 
 
@@ -244,7 +243,8 @@ def test_killed_supervisor_leaves_a_readable_record(user: Sandbox) -> None:
     process = user.start("/bin/sh", "-c", 'echo "a thought" >&$MIS_REASONING_FD; echo ready; exec sleep 30')
     assert process.stdout and process.stdout.readline() == b"ready\n"
     [session] = (user.state / "sessions").iterdir()
-    time.sleep(1.5)
+    stream = session / "reasoning.jsonl"
+    wait_for(lambda: stream.exists() and stream.read_bytes().endswith(b"\n"), "the thought on disk")
     process.kill()
     process.wait()
     for name in STREAMS:
@@ -253,4 +253,4 @@ def test_killed_supervisor_leaves_a_readable_record(user: Sandbox) -> None:
                 json.loads(line)
     assert problems(session), "a run without an end is not intact"
     assert json.loads((session / "manifest.json").read_text())["state"] == "running"
-    assert b"a thought" in (session / "reasoning.jsonl").read_bytes()
+    assert b"a thought" in stream.read_bytes()

@@ -167,7 +167,8 @@ def raw_then(terminal: Pseudoterminal, sandbox: Sandbox, script: str) -> subproc
 @pytest.mark.parametrize("script,status", [("exit 3", 3), ("kill -SEGV $$", 139), ("kill -KILL $$", 137)])
 def test_settings_are_back_after(terminal: Pseudoterminal, user: Sandbox, script: str, status: int) -> None:
     before = terminal.settings
-    raw_then(terminal, user, f"sleep 0.3; {script}")
+    raw_then(terminal, user, f"until [ -e go ]; do sleep 0.05; done; {script}")
+    user.write("go", "")
     assert terminal.wait() == status
     assert terminal.settings == before
 
@@ -253,12 +254,13 @@ def test_interrupt_through_a_pipeline(terminal: Pseudoterminal, user: Sandbox) -
 def test_in_the_background_the_terminal_is_left_alone(terminal: Pseudoterminal, sandbox: Sandbox) -> None:
     shell(terminal, sandbox)
     before = terminal.settings
-    terminal.type_keys("$MISRUN /bin/sh -c 'sleep 1; echo from-behind; exit 5' &\r")
+    terminal.type_keys("$MISRUN /bin/sh -c 'until [ -e go ]; do sleep 0.05; done; echo from-behind; exit 5' &\r")
     terminal.expect("READY> ")
     for number in range(3):
         terminal.type_keys(f"echo front $((70 + {number}))\r")
         terminal.expect(f"front 7{number}")
         assert terminal.settings == before
+    sandbox.write("go", "")
     ending = terminal.expect(r"from-behind(\r*\n)")[1]
     assert ending == b"\r\n", "one carriage return: only one of the two terminals adds it"
     terminal.type_keys("wait %1; echo status=$?\r")

@@ -40,12 +40,17 @@ def registered() -> int:
     return int(re.search(r"sandboxes (\d+)", entries())[1])
 
 
+def below(top: Path, files: bool = True) -> set[str]:
+    """What is in a folder and those in it; not by rglob(), to which a folder that goes meanwhile is an error."""
+    return {f"{path}/{name}" for path, inner, names in os.walk(top) for name in (*inner, *(names if files else ()))}
+
+
 def pins() -> set[str]:
-    return {str(path) for path in PINS.rglob("*")}
+    return below(PINS)
 
 
 def all_cgroups() -> set[str]:
-    return {str(path) for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir()}
+    return below(Path("/sys/fs/cgroup"), files=False)
 
 
 def free_mb() -> int:
