@@ -17,6 +17,8 @@ import ThreatPolicy
     /// Milliseconds of the monotonic clock.
     private(set) var due: UInt64 = 0
     private(set) var isRunning = false
+    /// What the running pull brings may be older than what was asked for meanwhile.
+    private var pullsAgain = false
     private(set) var succeeded = false
     private var retry = RetrySteps()
     let once: Bool
@@ -57,7 +59,10 @@ import ThreatPolicy
         unsafe curl_slist_free_all(lines)
     }
 
-    func pullNow() { due = 0 }
+    func pullNow() {
+        due = 0
+        pullsAgain = isRunning
+    }
 
     // MARK: A pull
 
@@ -235,7 +240,8 @@ import ThreatPolicy
             isDone = once
             wait = PullSchedule.afterSuccess(interval: interval)
         }
-        due = Clock.monotonic() / 1_000_000 + UInt64(wait)
+        due = pullsAgain ? 0 : Clock.monotonic() / 1_000_000 + UInt64(wait)
+        pullsAgain = false
     }
 
     func isHandle(_ other: UnsafeMutableRawPointer) -> Bool { unsafe handle == other }

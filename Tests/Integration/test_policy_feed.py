@@ -7,12 +7,13 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from feed import Authority, Broker, Feed, Handler, Web, authority, broker, ended, feed, file, web, worker  # noqa: F401
-from harness import Sandbox, wait_for
+from harness import PATIENCE, Sandbox, wait_for
 
 
 # The honest case.
@@ -91,6 +92,26 @@ def test_a_bundle_is_pulled_and_pulled_again_when_it_changed(feed: Feed, authori
     web.answers["/h.mip"] = not_modified
     feed("subscribe", "--once", "--url", web.url("/h.mip"), "--ca", authority.ca)
     assert web.requests[-1][1]["if-none-match"] == '"six"'
+
+
+def test_a_pull_asked_for_during_another_follows_it(feed: Feed, authority: Authority, web: Web) -> None:
+    """What the first brings may be older than what was asked for."""
+    asked = threading.Event()
+    first, second = file(feed.bundle(4)), file(feed.bundle(5))
+
+    def late(handler: Handler) -> None:
+        web.answers["/h.mip"] = second
+        assert asked.wait(20 * PATIENCE)
+        first(handler)
+
+    web.answers["/h.mip"] = late
+    process = feed.start("--url", web.url("/h.mip"), "--ca", authority.ca, "--interval", "1h")
+    wait_for(lambda: web.requests, "the first pull")
+    process.send_signal(signal.SIGHUP)
+    feed.said("SIGHUP")
+    asked.set()
+    feed.got(5)
+    assert len(web.requests) == 2
 
 
 def test_an_older_bundle_is_refused_once(feed: Feed, authority: Authority, web: Web) -> None:
