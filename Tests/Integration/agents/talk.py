@@ -64,10 +64,10 @@ def wait_for_file(path: Path, terminal: Terminal) -> None:
 
 def leave(terminal: Terminal) -> None:
     """Ctrl-C until the program gives the screen back: agents want it twice in short order. Not once more than that, as
-    it would reach the shell, which then forgets the agent's status."""
-    for _ in range(6):
+    it would reach the shell, which then forgets the agent's status: after each second one a busy machine has time."""
+    for number in range(8):
         terminal.press("C-c")
-        for _ in range(4):
+        for _ in range(30 if number % 2 else 4):
             time.sleep(0.1)
             if terminal.modes()["alternate_on"] == "0":
                 terminal.wait(SHELL)
