@@ -47,7 +47,7 @@ def redrawn(screen: str, prompt: str, columns: int, rows: int) -> bool:
 
 def wait_for_redraw(terminal: Terminal, prompt: str, columns: int, rows: int) -> None:
     terminal.resize(columns, rows)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not redrawn(terminal.screen(), prompt, columns, rows):
         if time.monotonic() > end:
             raise AssertionError(f"not redrawn for {columns} by {rows}:\n{terminal.screen()}")
@@ -55,7 +55,7 @@ def wait_for_redraw(terminal: Terminal, prompt: str, columns: int, rows: int) ->
 
 
 def wait_for_file(path: Path, terminal: Terminal) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not path.exists():
         if time.monotonic() > end:
             raise AssertionError(f"{path} does not appear; on the screen:\n{terminal.screen()}")
