@@ -15,7 +15,7 @@ import Testing
         let arbiter: FanotifyArbiter
         let python: SandboxedPython
         private let gate: ViolationGate
-        private let loop: Loop
+        let loop: Loop
 
         init(
             _ extra: (_ work: String) -> [PathRule] = { _ in [] }, unknown: Profile.Enforcement.Unknown = .deny,
@@ -268,10 +268,10 @@ import Testing
         func asked(_ code: String) -> UInt64 {
             // Counting and settling come after the answer.
             scene.python.run(code)
-            usleep(30_000)
+            scene.loop.finishTurn()
             let before = scene.arbiter.counts.allow
             scene.python.run("[\(code) for i in range(10)]")
-            usleep(30_000)
+            scene.loop.finishTurn()
             return scene.arbiter.counts.allow - before
         }
         #expect(asked("read('\(scene.fixed)/one')") == 0)
@@ -308,7 +308,7 @@ import Testing
         func asked(_ name: String) -> (answer: String?, allowed: UInt64) {
             let before = scene.arbiter.counts.allow
             let answer = scene.python.run("read('\(scene.folder.path)/\(name)')")
-            usleep(30_000)
+            scene.loop.finishTurn()
             return (answer, scene.arbiter.counts.allow - before)
         }
         settleAll()
@@ -337,7 +337,7 @@ import Testing
             let before = scene.arbiter.counts.allow
             let path = "\(scene.fixed)/\(name)"
             #expect(scene.python.run("os.waitpid(os.posix_spawn('\(path)', ['true'], {}), 0)[1]") == "0")
-            usleep(30_000)
+            scene.loop.finishTurn()
             return scene.arbiter.counts.allow - before
         }
         // What every program opens is settled by the first, but for libraries that have two names here.

@@ -236,6 +236,7 @@ final class Reports: ViolationSink, @unchecked Sendable {
 /// A thread that polls descriptors and calls their handlers, as the supervisor's does.
 final class Loop: @unchecked Sendable {
     private var isOver = false
+    private var turns = 0
     private let lock = NSLock()
     private let ended = DispatchSemaphore(value: 0)
 
@@ -249,6 +250,7 @@ final class Loop: @unchecked Sendable {
                 _ = poll(&polls, nfds_t(polls.count), interval)
                 for (index, entry) in polls.enumerated() where entry.revents != 0 { handlers[index].handle() }
                 tick()
+                lock.withLock { turns += 1 }
             }
             ended.signal()
         }
@@ -258,6 +260,12 @@ final class Loop: @unchecked Sendable {
     func stop() {
         lock.withLock { isOver = true }
         ended.wait()
+    }
+
+    /// Waits until all is done that belongs to what has been answered: the turn in which it was is over.
+    func finishTurn() {
+        let before = lock.withLock { turns }
+        while lock.withLock({ turns == before }) { usleep(1000) }
     }
 }
 

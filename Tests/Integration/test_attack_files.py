@@ -10,6 +10,7 @@ from attacks.case import LAUNCHERS, Case, covers
 from attacks.fixtures import world  # noqa: F401
 from attacks.suite import attack_tests
 from attacks.world import USER, World, bounded
+from harness import PATIENCE
 
 CASES = [
     Case(
@@ -45,7 +46,7 @@ def repository(world: World, name: str) -> pathlib.Path:
     repo = world.root / name
     shutil.rmtree(repo, ignore_errors=True)
     repo.mkdir()
-    quiet = {"env": {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, "check": True, "timeout": 20}
+    quiet = {"env": {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, "check": True, "timeout": 20 * PATIENCE}
     subprocess.run(["git", "init", "-q", "-b", "main", repo], **quiet)
     subprocess.run(["git", "-C", repo, "config", "user.email", "a@example.org"], **quiet)
     subprocess.run(["git", "-C", repo, "config", "user.name", "attack"], **quiet)
@@ -154,7 +155,12 @@ def test_git_works(world: World, who: str):
         "set -e; echo x > file; git add file; git commit -q -m one; git status --porcelain; git log --oneline | wc -l"
     )
     done = subprocess.run(
-        [*start, "--", "sh", "-c", script], env=environment, cwd=repo, capture_output=True, text=True, timeout=30
+        [*start, "--", "sh", "-c", script],
+        env=environment,
+        cwd=repo,
+        capture_output=True,
+        text=True,
+        timeout=30 * PATIENCE,
     )
     assert done.returncode == 0 and done.stdout.split()[-1] == "1", done
     assert (repo / "file").stat().st_uid == USER
@@ -169,7 +175,7 @@ def test_git_elsewhere(world: World, who: str, kind: str):
     shutil.rmtree(world.root / "tree", ignore_errors=True)
     if kind == "worktree":
         git = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "git", "-C", repo]
-        quiet = {"env": {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, "check": True, "timeout": 20}
+        quiet = {"env": {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, "check": True, "timeout": 20 * PATIENCE}
         subprocess.run([*git, "commit", "-q", "--no-verify", "--allow-empty", "-m", "x"], **quiet)
         (world.root / "tree").mkdir()
         os.chown(world.root / "tree", USER, USER)
@@ -188,7 +194,12 @@ def test_git_elsewhere(world: World, who: str, kind: str):
         return
     start, environment = command_for(world, workspace, who)
     done = subprocess.run(
-        [*start, "--", "sh", "-c", script], env=environment, cwd=workspace, capture_output=True, text=True, timeout=30
+        [*start, "--", "sh", "-c", script],
+        env=environment,
+        cwd=workspace,
+        capture_output=True,
+        text=True,
+        timeout=30 * PATIENCE,
     )
     assert done.stdout.split() == ["file-written"], done
     assert held(repo) == before
@@ -254,7 +265,7 @@ def test_environment(world: World, who: str):
     if who == "control":
         environment["LD_DEBUG_OUTPUT"] = world.token
     done = subprocess.run(
-        [*command, *program], env=environment, cwd=world.ws, capture_output=True, text=True, timeout=20
+        [*command, *program], env=environment, cwd=world.ws, capture_output=True, text=True, timeout=20 * PATIENCE
     )
     assert "done" in done.stdout and "near PATH ok" in done.stdout and "near LANG ok" in done.stdout, done
     assert ("step a variable with a secret ok" in done.stdout) == (who == "control"), done
@@ -269,7 +280,7 @@ def test_preloading_the_launcher(world: World, who: str):
         "unsigned la_version(unsigned version) { return version; }\n"
     )
     library = world.root / "preload.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True, timeout=30)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True, timeout=30 * PATIENCE)
     command, environment = world.command(who) if who != "control" else ([], {"PATH": "/usr/bin:/bin"})
     if who == "user":
         # setpriv itself would load it: an ordinary user's shell does not stand between.
@@ -291,7 +302,7 @@ def test_preloading_the_launcher(world: World, who: str):
         cwd=world.ws,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=20 * PATIENCE,
     )
     assert done.returncode == 0, done
     assert ("PRELOADED" in done.stderr) == (who == "control"), done

@@ -12,6 +12,7 @@ from attacks.case import LAUNCHERS, Case, covers
 from attacks.fixtures import world  # noqa: F401
 from attacks.suite import attack_tests
 from attacks.world import World, bounded
+from harness import PATIENCE
 
 IN_TIER_BPF = os.environ.get("MIS_ROOT_TIER") == "bpf"
 
@@ -105,7 +106,7 @@ def test_ports_inside(world: World, who: str):
     process = subprocess.Popen(
         [*command, *program], env=environment, cwd=world.ws, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    watchdog = threading.Timer(15, process.kill)
+    watchdog = threading.Timer(15 * PATIENCE, process.kill)
     watchdog.start()
     try:
         port = int(process.stdout.readline().split()[-1])
@@ -115,7 +116,7 @@ def test_ports_inside(world: World, who: str):
     finally:
         watchdog.cancel()
         process.stdin.close()
-        process.wait(10)
+        process.wait(10 * PATIENCE)
         process.stdout.close()
     assert reached == (who == "control")
 
@@ -150,7 +151,7 @@ def test_mount_propagation(world: World, who: str):
         subprocess.run(["mount", "-t", "tmpfs", "none", shared / "inside-the-mount"], check=True)
         (shared / "inside-the-mount" / "file").write_text("x")
         # The folder itself is in the shared file system; the file only in the mount that came later.
-        out = process.communicate("go\n", timeout=15)[0]
+        out = process.communicate("go\n", timeout=15 * PATIENCE)[0]
         assert "near folder ok" in out, out
         assert ("step new mount ok" in out) == (who == "control"), out
         places = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]

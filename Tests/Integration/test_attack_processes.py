@@ -6,12 +6,11 @@ import subprocess
 import time
 
 import pytest
-from attacks.case import LAUNCHERS, Case, covers
+from attacks.case import LAUNCHERS, NEIGHBOUR, Case, covers
 from attacks.fixtures import world  # noqa: F401
 from attacks.suite import attack_tests
 from attacks.world import World, bounded, wait_until
-
-NEIGHBOUR = "{ws}/neighbour $ATTACK_SECRET & sleep 0.2"
+from harness import PATIENCE
 
 CASES = [
     Case(
@@ -71,7 +70,11 @@ def test_background_jobs(world: World, who: str):
     command = [world.here(world.program("processes")), "C119", f"name={name}"]
     if who == "control":
         # Without the sandbox they stay; in a pid namespace of the test's own, which then ends them.
-        script = f'"$@"; sleep 0.3; grep -l {name} /proc/[0-9]*/comm | wc -l'
+        # Each is waited for until it has its name; when time is up, as many as there are then are too few.
+        script = (
+            f'"$@"; n=0; until [ $(grep -ls {name} /proc/[0-9]*/comm | wc -l) -ge 20 ] || [ $n -ge 500 ]; do '
+            f"n=$((n+1)); sleep 0.01; done; grep -ls {name} /proc/[0-9]*/comm | wc -l"
+        )
         result = bounded(
             ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "control", *command],
             {"PATH": os.environ["PATH"]},
@@ -101,7 +104,7 @@ def test_descriptors(world: World, who: str):
             pass_fds=(secret, folder, reader, writer),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=20 * PATIENCE,
             stdin=subprocess.DEVNULL,
         )
     finally:
@@ -139,7 +142,7 @@ def test_working_folder(world: World, who: str):
                 pass_fds=(held,),
                 capture_output=True,
                 text=True,
-                timeout=20,
+                timeout=20 * PATIENCE,
                 stdin=subprocess.DEVNULL,
             )
             leaked = world.token in done.stdout and workspace != f"/proc/self/fd/{held}"

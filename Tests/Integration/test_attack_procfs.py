@@ -1,10 +1,8 @@
 """Class E: /proc, /sys and control files."""
 
-from attacks.case import Case
+from attacks.case import NEIGHBOUR, Case
 from attacks.fixtures import world  # noqa: F401
 from attacks.suite import attack_tests
-
-NEIGHBOUR = "ATTACK_SECRET=$ATTACK_SECRET {ws}/neighbour $ATTACK_SECRET & sleep 0.2"
 
 CASES = [
     Case(

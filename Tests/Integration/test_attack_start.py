@@ -10,6 +10,7 @@ import pytest
 from attacks.case import LAUNCHERS, covers
 from attacks.fixtures import world  # noqa: F401
 from attacks.world import USER, World, bounded, mis
+from harness import PATIENCE
 
 
 @covers(
@@ -26,7 +27,7 @@ def test_absurd_arguments(world: World, who: str):
         "cwd": world.ws,
         "capture_output": True,
         "text": True,
-        "timeout": 30,
+        "timeout": 30 * PATIENCE,
         "stdin": subprocess.DEVNULL,
     }
     done = subprocess.run([*command, "--", "sh", "-c", "echo $#", *["x"] * 100_000], **run)

@@ -14,8 +14,11 @@ import pytest
 from attacks.case import LAUNCHERS, covers
 from attacks.fixtures import world  # noqa: F401
 from attacks.world import Result, World
+from harness import PATIENCE
 
 WITH_CONTROL = ("control", *LAUNCHERS)
+# Written when everything else has been.
+LAST = b"<the end of what was shown>"
 
 
 def in_terminal(command: list, environment: dict, folder, seconds: float = 15) -> tuple[Result, bytes, list]:
@@ -36,16 +39,18 @@ def in_terminal(command: list, environment: dict, folder, seconds: float = 15) -
             os.execvpe(command[0], [str(part) for part in command], environment)
         finally:
             os._exit(127)
-    out, end, status = b"", time.monotonic() + seconds, None
+    out, end, status = b"", time.monotonic() + seconds * PATIENCE, None
     while time.monotonic() < end:
         if select.select([controller], [], [], 0.05)[0]:
             out += os.read(controller, 65536)
-        elif status is not None:
+        if LAST in out:
             break
         if status is None:
             done, code = os.waitpid(pid, os.WNOHANG)
             if done:
                 status = os.waitstatus_to_exitcode(code)
+                # What a terminal was given comes out of it in order, and not at once.
+                os.write(terminal, LAST)
     if status is None:
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -57,7 +62,8 @@ def in_terminal(command: list, environment: dict, folder, seconds: float = 15) -
         queued = b""
     os.close(controller)
     os.close(terminal)
-    return Result(-1 if status is None else status, out.decode(errors="replace"), ""), queued, [before, settings]
+    shown = out.removesuffix(LAST).decode(errors="replace")
+    return Result(-1 if status is None else status, shown, ""), queued, [before, settings]
 
 
 def start(world: World, who: str, program: str, case: str) -> tuple[list, dict]:
@@ -127,7 +133,7 @@ def test_messages_are_printable(world: World, name: int):
         env=environment,
         cwd=world.ws,
         capture_output=True,
-        timeout=20,
+        timeout=20 * PATIENCE,
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode in (126, 127), done
@@ -161,7 +167,7 @@ def test_record_is_json(world: World, name: int, who: str):
         env=environment,
         cwd=world.ws,
         capture_output=True,
-        timeout=20,
+        timeout=20 * PATIENCE,
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 3, done
@@ -190,7 +196,7 @@ def test_record_through_a_link(world: World):
             cwd=world.ws,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=20 * PATIENCE,
         )
         assert done.returncode == 125 or "space" in done.stderr.lower(), done
         assert not list(target.iterdir()) or done.returncode == 0, done

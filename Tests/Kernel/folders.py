@@ -291,11 +291,22 @@ def not_walked_for():
     check("of many folders beside each other the first is walked from", all_ == few, (few, all_))
 
     def lives(*more):
-        def asks(reader):
-            for path in ("/f/s/one", "/f/s/again/one", *more):
-                reader.asks(path)
-                time.sleep(3.5)
-        return misses("--lifetime", "6,6,6", asks=asks)
+        """The second is asked about while the first's verdict is young, by the kernel's whole seconds: a busy machine may
+        be late, and then it is done again."""
+        for _ in range(5):
+            times = []
+
+            def asks(reader):
+                for path in ("/f/s/one", "/f/s/again/one", *more):
+                    begun = time.monotonic()
+                    reader.asks(path)
+                    times.append((begun, time.monotonic()))
+                    time.sleep(3.5)
+
+            counted = misses("--lifetime", "6,6,6", asks=asks)
+            if times[1][1] - times[0][0] < 5:
+                break
+        return counted
 
     before, after = lives(), lives("/f/s/again/two")
     check("a verdict taken from the folder above lives no longer than that", after == before + 1, (before, after))

@@ -104,7 +104,8 @@ def on_file_system(name, w):
     sh(f"rm -f {w}/go {w}/went")
     running = subprocess.Popen([EXERCISE, "run", *SYSTEM, *rules, "--", "/bin/sh", "-c", mover], stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
-    for _ in range(600):
+    # As long as for any run to begin.
+    for _ in range(2400):
         if os.path.exists(f"{w}/go"):
             break
         time.sleep(0.05)
@@ -247,7 +248,7 @@ def life():
     # Killed while loading: the rest is cleared away by the next.
     sh(f"{EXERCISE} unload")
     running = subprocess.Popen([EXERCISE, "load"])
-    for _ in range(3000):
+    for _ in range(12000):
         if os.path.isdir(PINS) and any(n.endswith("_new") and os.path.isdir(f"{PINS}/{n}/links") and
                                        len(os.listdir(f"{PINS}/{n}/links")) > 5 for n in os.listdir(PINS)):
             break

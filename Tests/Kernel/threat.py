@@ -390,7 +390,7 @@ def push(name):
     open('/w/' + name, 'w').close()
     begun = time.monotonic()
     while os.path.exists('/w/' + name):
-        if opens() == 2 or time.monotonic() - begun > 20: return 'broken'
+        if opens() == 2 or time.monotonic() - begun > 60: return 'broken'
     return opens()
 held = os.open({v.value!r}, os.O_RDONLY)
 said = [opens()]
@@ -458,7 +458,7 @@ def is_refused(do):
     try: do()
     except OSError as e: return e.errno in (1, 13)
     return False
-wrong, asked, end = [0] * (len(denied) + len(allowed)), 0, time.monotonic() + 20
+wrong, asked, end = [0] * (len(denied) + len(allowed)), 0, time.monotonic() + SECONDS
 # What takes a program to be started is asked seldom, the long path most.
 order = [index for index in range(len(wrong)) if index not in (0, len(denied))] + [1] * 20
 while time.monotonic() < end:
@@ -466,10 +466,15 @@ while time.monotonic() < end:
         asked += 1
         wrong[index] += is_refused((denied + allowed)[index]) != (index < len(denied))
 print(wrong, asked)"""
-    said, _, error = inside(script, "--families", "1,2,10,16,17,40", "--counters", *turns, threat="/tmp/turn-0")
-    told, _, counters = said.partition("\n")
-    wrong, _, asked = told.rpartition(" ")
-    taken = int(error.split()[0]) if error.split() and error.split()[0].isdigit() else 0
+    # On a busy machine the kernel takes fewer in the same time.
+    for seconds in ("20", "60", "200"):
+        said, _, error = inside(script.replace("SECONDS", seconds), "--families", "1,2,10,16,17,40", "--counters", *turns,
+                                threat="/tmp/turn-0")
+        told, _, counters = said.partition("\n")
+        wrong, _, asked = told.rpartition(" ")
+        taken = int(error.split()[0]) if error.split() and error.split()[0].isdigit() else 0
+        if wrong != str([0] * 10) or '"failed_closed":0' not in counters or taken > 20:
+            break
     check(f"policies that take turns: {asked} asked, {taken} turns, none wrong",
           wrong == str([0] * 10) and int(asked) > 500 and taken > 20, said + error[-300:])
     check("and none was left without an answer", '"failed_closed":0' in counters, counters)

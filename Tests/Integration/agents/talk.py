@@ -47,7 +47,7 @@ def redrawn(screen: str, prompt: str, columns: int, rows: int) -> bool:
 
 def wait_for_redraw(terminal: Terminal, prompt: str, columns: int, rows: int) -> None:
     terminal.resize(columns, rows)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not redrawn(terminal.screen(), prompt, columns, rows):
         if time.monotonic() > end:
             raise AssertionError(f"not redrawn for {columns} by {rows}:\n{terminal.screen()}")
@@ -55,7 +55,7 @@ def wait_for_redraw(terminal: Terminal, prompt: str, columns: int, rows: int) ->
 
 
 def wait_for_file(path: Path, terminal: Terminal) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not path.exists():
         if time.monotonic() > end:
             raise AssertionError(f"{path} does not appear; on the screen:\n{terminal.screen()}")
@@ -64,10 +64,10 @@ def wait_for_file(path: Path, terminal: Terminal) -> None:
 
 def leave(terminal: Terminal) -> None:
     """Ctrl-C until the program gives the screen back: agents want it twice in short order. Not once more than that, as
-    it would reach the shell, which then forgets the agent's status."""
-    for _ in range(6):
+    it would reach the shell, which then forgets the agent's status: after each second one a busy machine has time."""
+    for number in range(8):
         terminal.press("C-c")
-        for _ in range(4):
+        for _ in range(30 if number % 2 else 4):
             time.sleep(0.1)
             if terminal.modes()["alternate_on"] == "0":
                 terminal.wait(SHELL)

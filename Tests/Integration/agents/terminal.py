@@ -106,7 +106,7 @@ class Terminal:
         done = self.folder / "answered"
         done.unlink(missing_ok=True)
         self.type(f" {{ {line}; }} > {answer} 2>&1; touch {done}")
-        end = time.monotonic() + 15
+        end = time.monotonic() + 30
         while not done.exists():
             if time.monotonic() > end:
                 raise AssertionError(f"the shell does not answer {line!r}; on the screen:\n{self.screen()}")

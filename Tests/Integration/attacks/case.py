@@ -42,6 +42,12 @@ ALONE = {
 
 LAUNCHERS = ("user", "root", "sudo")
 
+# A step of the arena: a process beside the attack, waited for until it has the name by which the attack finds it.
+NEIGHBOUR = (
+    "ATTACK_SECRET=$ATTACK_SECRET {ws}/neighbour $ATTACK_SECRET &\n"
+    "until grep -qs mis-neighbour /proc/[0-9]*/comm; do sleep 0.01; done"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:

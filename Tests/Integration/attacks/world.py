@@ -14,7 +14,7 @@ import struct
 import subprocess
 import time
 
-from harness import PATIENCE
+from harness import PATIENCE, children, sandbox_init
 
 from .case import Case
 
@@ -131,7 +131,7 @@ class World:
             self.neighbour.kill()
             self.neighbour.wait()
             self.neighbour = None
-            subprocess.run([self.program("network"), "forget"], check=True, timeout=10, stdout=subprocess.DEVNULL)
+            self.ipc_objects("forget")
 
     def remove(self) -> None:
         self.rest()
@@ -269,7 +269,12 @@ class World:
             extra_groups=[],
             stdin=subprocess.DEVNULL,
         )
-        subprocess.run([self.here(self.program("network")), "keep"], check=True, timeout=10, stdout=subprocess.DEVNULL)
+        self.ipc_objects("keep")
+
+    def ipc_objects(self, deed: str) -> None:
+        """Makes (keep) or removes (forget) the IPC objects of the host that an attack looks for."""
+        program = self.here(self.program("network"))
+        subprocess.run([program, deed], check=True, timeout=10 * PATIENCE, stdout=subprocess.DEVNULL)
 
     @staticmethod
     def writable(folder: pathlib.Path) -> None:
@@ -376,7 +381,7 @@ class World:
                     [self.program("layer"), "dump", str(self.sandbox("user").agent)],
                     check=True,
                     capture_output=True,
-                    timeout=10,
+                    timeout=10 * PATIENCE,
                 ).stdout
             )
         return path
@@ -413,26 +418,17 @@ class LiveSandbox:
         if line.strip() != "ready":
             self.process.kill()
             raise AssertionError(f"no sandbox: {line}{self.process.stderr.read()}")
-        # The deepest descendant: launcher, init, agent.
-        self.tree = descendants(self.process.pid)
-        self.agent = self.tree[-1]
+        # Launcher, init, agent.
+        self.agent = children(sandbox_init(self.process.pid))[-1]
 
     def end(self) -> None:
         if self.process.poll() is None:
             self.process.stdin.close()
             try:
-                self.process.wait(10)
+                self.process.wait(10 * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-
-
-def descendants(pid: int) -> list[int]:
-    found = [pid]
-    for each in found:
-        for task in pathlib.Path(f"/proc/{each}/task").glob("*/children"):
-            found += [int(child) for child in task.read_text().split()]
-    return found
 
 
 def bounded(command, environment, seconds, text, cwd=None) -> Result:

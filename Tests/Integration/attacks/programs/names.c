@@ -219,11 +219,16 @@ static char swapped[4096];
 static void *swapper(void *unused) {
     (void)unused;
     const char *good = argument("good"), *bad = argument("bad");
-    while (!stop) {
+    for (unsigned turn = 0; !stop; turn++) {
         memcpy(swapped, good, strlen(good) + 1);
         for (volatile int each = 0; each < 50; each++)
             ;
+        /* Now and then the reader has a turn at either, also where the two of them share a processor. */
+        if (turn % 1024 == 0)
+            sched_yield();
         memcpy(swapped, bad, strlen(bad) + 1);
+        if (turn % 1024 == 512)
+            sched_yield();
     }
     return NULL;
 }
