@@ -118,7 +118,7 @@ def test_guardian_killed(sandbox: Sandbox, leftovers: Leftovers) -> None:
     process = sandbox.start("/usr/bin/python3", "-c", FOREST)
     begun(process)
     os.kill(guardian(process.pid), signal.SIGKILL)
-    assert process.wait(5) == 123
+    assert process.wait(5 * PATIENCE) == 123
     leftovers.none_within(1)
 
 
@@ -161,7 +161,7 @@ def test_background_jobs_end_with_the_main_command(sandbox: Sandbox, leftovers: 
     script = "sleep 60 & (setsid sleep 61 >/dev/null 2>&1 &) ; (trap '' TERM HUP; sleep 62) & echo main; exit 4"
     result = sandbox.shell(script, timeout=15)
     assert (result.status, result.stdout) == (4, "main\n")
-    assert result.seconds < 5
+    assert result.seconds < 5 * PATIENCE
     leftovers.none_within(1)
 
 
