@@ -1,9 +1,12 @@
 """System calls, socket families and ioctls that the threat policy denies: in every tier, from a run's start on."""
 
+import os
+import signal
+import subprocess
 import time
 
 import pytest
-from harness import PATIENCE, Sandbox
+from harness import PATIENCE, Sandbox, children, wait_for
 from test_policy import Policy, Running, events
 
 TRY = """
@@ -128,6 +131,31 @@ def test_an_exception_that_ends_is_a_gap_until_the_next_run(sandbox: Sandbox, po
     assert len(told) == 2 and late not in " ".join(told[0]) and told[1][0].startswith(late)
     assert late in " ".join(result.report["unenforced"])
     assert sandbox.shell("mkdir made").status != 0
+
+
+def test_a_policy_that_comes_while_the_sandbox_is_made(root: Sandbox) -> None:
+    """Its filter is laid down by then: nothing runs without what the policy denies, and the next run has it."""
+    policy = Policy(root)
+    policy.push(1, "call:mkdir")
+    aside = root.base / "policy-aside"
+    policy.folder.rename(aside)
+    # The launcher is held when it has looked for a policy, at the third process it makes: the one for an id map.
+    log = root.reports / "calls"
+    hold = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=clone3", "-e", "inject=clone3:signal=SIGSTOP:when=3"]
+    process = subprocess.Popen(
+        root.as_caller([*hold, root.mis, "run", "-q", "--", "/bin/sh", "-c", "mkdir made && echo made"]), env=root.environment,
+        cwd=root.workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    root.started.append(process)  # type: ignore[arg-type]
+    wait_for(lambda: log.exists() and "stopped by SIGSTOP" in log.read_text(), "the launcher to stop")
+    [mis] = children(process.pid)
+    aside.rename(policy.folder)
+    os.kill(mis, signal.SIGCONT)
+    out, err = process.communicate(timeout=30 * PATIENCE)
+    assert (process.returncode, out) == (125, ""), err
+    assert "a threat policy that came while the sandbox was made" in err and "start it again" in err, err
+    again = root.shell("mkdir made && echo made")
+    assert again.status != 0 and "made" not in again.stdout
 
 
 def test_calls_that_every_sandbox_needs_are_told(sandbox: Sandbox, policy: Policy) -> None:
