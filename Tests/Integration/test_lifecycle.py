@@ -142,8 +142,9 @@ def test_killed_by_group(sandbox: Sandbox, leftovers: Leftovers) -> None:
 
 @pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT", "USR1", "USR2"])
 def test_signals_are_forwarded(sandbox: Sandbox, name: str) -> None:
+    # Not by bash: an INT that comes while its child ends has it spin for ever, 3 of 1,500 times in an emulated machine.
     script = f"trap 'echo got {name}; exit 9' {name}; echo begun; while :; do sleep 0.05; done"
-    process = sandbox.start("/bin/bash", "-c", script)
+    process = sandbox.start("/bin/sh", "-c", script)
     begun(process)
     process.send_signal(signal.Signals[f"SIG{name}"])
     out, _ = process.communicate(timeout=10 * PATIENCE)
@@ -228,13 +229,13 @@ def test_a_living_run_is_not_taken_for_a_dead_one(root: Sandbox) -> None:
 
 
 def test_orphans_are_reaped(sandbox: Sandbox) -> None:
-    """3,000 processes whose parent is gone, under a limit of 512 at a time: zombies would use it up."""
+    """1,500 processes whose parent is gone, under a limit of 256 at a time: zombies would use it up."""
     # A shell's children: Python's take ten times as long to make.
     script = (
-        "count=0; while [ $count -lt 3000 ]; do ( : & ); count=$((count + 1)); done\n"
+        "count=0; while [ $count -lt 1500 ]; do ( : & ); count=$((count + 1)); done\n"
         f"for _ in $(seq {100 * PATIENCE:.0f}); do set -- /proc/[0-9]*; [ $# -gt 3 ] || break; sleep 0.1; done; echo $#"
     )
-    result = sandbox.shell(script, options=["--limit", "pids=512"]).ok()
+    result = sandbox.shell(script, options=["--limit", "pids=256"]).ok()
     assert "fork" not in result.stderr and int(result.stdout) <= 3, result.stderr
 
 

@@ -114,7 +114,7 @@ def test_interrupt_ends_the_agent_not_its_caller(terminal: Pseudoterminal, sandb
 
 
 def test_interrupt_the_agent_handles(terminal: Pseudoterminal, user: Sandbox) -> None:
-    start(terminal, user, "/bin/bash", "-c", "trap 'echo handled; exit 4' INT; echo begun; while :; do sleep 0.1; done")
+    start(terminal, user, "/bin/sh", "-c", "trap 'echo handled; exit 4' INT; echo begun; while :; do sleep 0.1; done")
     terminal.expect("begun")
     terminal.type_keys(CTRL_C)
     terminal.expect("handled")
