@@ -1,18 +1,24 @@
 /// The base score that a CVSS vector stands for: advisories often give the vector alone.
 ///
-/// Versions 3.0 and 3.1 (https://www.first.org/cvss/v3-1/specification-document, section 7). Version 4 has tables instead of a
-/// formula; its vectors have no score here.
+/// Versions 3.0, 3.1 and 4.0. What a vector says beyond its base, of threats and environments, is left aside.
 enum CVSSVector {
     /// - Returns: tenths, 0 to 100; `nil` for what is no vector of these versions, or lacks a metric.
     static func score(_ vector: String) -> UInt16? {
-        var parts = vector.split(separator: "/", omittingEmptySubsequences: false)
-        guard let version = parts.first, version == "CVSS:3.0" || version == "CVSS:3.1" else { return nil }
-        parts.removeFirst()
+        let parts = vector.split(separator: "/", omittingEmptySubsequences: false)
         var metrics: [Substring: Substring] = [:]
-        for part in parts {
+        for part in parts.dropFirst() {
             let pair = part.split(separator: ":", omittingEmptySubsequences: false)
             guard pair.count == 2, metrics.updateValue(pair[1], forKey: pair[0]) == nil else { return nil }
         }
+        switch parts.first {
+        case "CVSS:3.0", "CVSS:3.1": return scoreOfVersion3(metrics)
+        case "CVSS:4.0": return CVSSVersion4.score(metrics)
+        default: return nil
+        }
+    }
+
+    /// https://www.first.org/cvss/v3-1/specification-document, section 7.
+    private static func scoreOfVersion3(_ metrics: [Substring: Substring]) -> UInt16? {
         func weight(_ metric: Substring, _ weights: [Substring: Double]) -> Double? {
             metrics[metric].flatMap { weights[$0] }
         }

@@ -15,7 +15,47 @@ import Testing
     func basesAreScored(_ vector: String, _ score: Int) { #expect(CVSSVector.score(vector) == UInt16(score)) }
 
     @Test(arguments: [
-        "", "HIGH", "9.8", "CVSS:3.1", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+        ("AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 93),
+        ("AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H", 100),
+        ("AV:L/AC:L/AT:N/PR:L/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 85),
+        ("AV:N/AC:L/AT:P/PR:N/UI:P/VC:H/VI:N/VA:N/SC:N/SI:N/SA:N", 60),
+        ("AV:P/AC:H/AT:P/PR:H/UI:A/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N", 10),
+        ("AV:N/AC:L/AT:N/PR:N/UI:A/VC:N/VI:N/VA:N/SC:L/SI:L/SA:N", 51),
+        ("AV:A/AC:H/AT:N/PR:N/UI:N/VC:N/VI:H/VA:H/SC:N/SI:L/SA:H", 72),
+        ("AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N", 0),
+        // The base alone: what is said of exploits and the environment would make it less.
+        ("AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N/E:U/CR:L/MAV:P", 93),
+    ])
+    func basesOfVersion4AreScored(_ vector: String, _ score: Int) {
+        #expect(CVSSVector.score("CVSS:4.0/" + vector) == UInt16(score))
+    }
+
+    /// Of all 104,976 bases every fifth: the sum of their scores, each with another weight, as the Python package cvss 3.6
+    /// has it. It follows first.org's calculator.
+    @Test func manyBasesOfVersion4() throws {
+        let metrics: [(name: Substring, values: [Substring])] = [
+            ("AV", ["N", "A", "L", "P"]), ("AC", ["L", "H"]), ("AT", ["N", "P"]), ("PR", ["N", "L", "H"]),
+            ("UI", ["N", "P", "A"]), ("VC", ["H", "L", "N"]), ("VI", ["H", "L", "N"]), ("VA", ["H", "L", "N"]),
+            ("SC", ["H", "L", "N"]), ("SI", ["H", "L", "N"]), ("SA", ["H", "L", "N"]),
+        ]
+        var sum = 0
+        for number in stride(from: 0, to: 104_976, by: 5) {
+            var vector: [Substring: Substring] = [:]
+            var rest = number
+            for (name, values) in metrics.reversed() {
+                vector[name] = values[rest % values.count]
+                rest /= values.count
+            }
+            sum += Int(try #require(CVSSVersion4.score(vector))) * (number % 97 + 1)
+        }
+        #expect(sum == 58_441_860)
+    }
+
+    @Test(arguments: [
+        "", "HIGH", "9.8", "CVSS:3.1", "CVSS:4.0", "CVSS:4.1/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+        "CVSS:4.0/AV:N/AC:L/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+        "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:R/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+        "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:S/SA:N",
         "AV:N/AC:L/Au:N/C:P/I:P/A:P", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H",
         "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
         "CVSS:3.1/AV:N/AV:L/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "CVSS:3.1//AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
