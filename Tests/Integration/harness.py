@@ -222,6 +222,16 @@ class Sandbox:
         self.started.append(process)
         return process
 
+    def traced(self, strace: Sequence[str | Path], *agent: str, options: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """mis, and all that it starts, under strace (Debian package strace), which is the process returned."""
+        command = ["strace", "-f", "-qq", *strace, self.mis, "run", "-q", *options, "--", *agent]
+        process = subprocess.Popen(
+            self.as_caller(command), env=self.environment, cwd=self.workspace, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.started.append(process)  # type: ignore[arg-type]
+        return process
+
     def run(
         self, *agent: str | bytes, options: Sequence[str] = (), report: bool = True, timeout: float = 60,
         input: bytes | None = None, **rest: Any,
@@ -356,15 +366,10 @@ class Leftovers:
         return found
 
     def none_within(self, seconds: float, spare: Sequence[int] = ()) -> None:
-        """Seconds of a machine with a processor to spare: on a crowded one everything takes longer. A moment in which not
-        even this loop got a processor, as in a machine that is emulated on a busy one, counts as a tenth of a second."""
-        left = seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-        before = time.monotonic()
+        """Seconds of a machine with a processor to spare: on a crowded one everything takes longer."""
+        end = time.monotonic() + seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         while found := self.now(spare):
-            now = time.monotonic()
-            left -= min(now - before, 0.1)
-            before = now
-            if left <= 0:
+            if time.monotonic() >= end:
                 found = self.now(spare, closely=True) or found
                 raise AssertionError(f"left behind after {seconds} s:\n" + "\n".join(found))
             time.sleep(0.02)

@@ -80,6 +80,14 @@ def command_for(world: World, workspace: pathlib.Path, who: str):
     return start, environment
 
 
+def shell_in(world: World, workspace: pathlib.Path, who: str, script: str) -> subprocess.CompletedProcess[str]:
+    start, environment = command_for(world, workspace, who)
+    command = [*start, "--", "sh", "-c", script]
+    return subprocess.run(
+        command, env=environment, cwd=workspace, capture_output=True, text=True, timeout=30 * PATIENCE
+    )
+
+
 def in_repository(world: World, repo: pathlib.Path, who: str, case: str):
     start, environment = command_for(world, repo, who)
     return bounded(
@@ -150,18 +158,10 @@ def test_protected_that_do_not_exist(world: World, who: str):
 @pytest.mark.parametrize("who", LAUNCHERS)
 def test_git_works(world: World, who: str):
     repo = repository(world, "repo")
-    start, environment = command_for(world, repo, who)
     script = (
         "set -e; echo x > file; git add file; git commit -q -m one; git status --porcelain; git log --oneline | wc -l"
     )
-    done = subprocess.run(
-        [*start, "--", "sh", "-c", script],
-        env=environment,
-        cwd=repo,
-        capture_output=True,
-        text=True,
-        timeout=30 * PATIENCE,
-    )
+    done = shell_in(world, repo, who, script)
     assert done.returncode == 0 and done.stdout.split()[-1] == "1", done
     assert (repo / "file").stat().st_uid == USER
 
@@ -192,15 +192,7 @@ def test_git_elsewhere(world: World, who: str, kind: str):
         result = world.arena(["sh", "-c", f"cd {workspace}; {script}"])
         assert result.out.split() == ["hook-written", "config-written", "file-written"], str(result)
         return
-    start, environment = command_for(world, workspace, who)
-    done = subprocess.run(
-        [*start, "--", "sh", "-c", script],
-        env=environment,
-        cwd=workspace,
-        capture_output=True,
-        text=True,
-        timeout=30 * PATIENCE,
-    )
+    done = shell_in(world, workspace, who, script)
     assert done.stdout.split() == ["file-written"], done
     assert held(repo) == before
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -141,12 +140,8 @@ def test_a_policy_that_comes_while_the_sandbox_is_made(root: Sandbox) -> None:
     policy.folder.rename(aside)
     # The launcher is held when it has looked for a policy, at the third process it makes: the one for an id map.
     log = root.reports / "calls"
-    hold = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=clone3", "-e", "inject=clone3:signal=SIGSTOP:when=3"]
-    process = subprocess.Popen(
-        root.as_caller([*hold, root.mis, "run", "-q", "--", "/bin/sh", "-c", "mkdir made && echo made"]), env=root.environment,
-        cwd=root.workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    root.started.append(process)  # type: ignore[arg-type]
+    hold = ["-o", log, "-e", "trace=clone3", "-e", "inject=clone3:signal=SIGSTOP:when=3"]
+    process = root.traced(hold, "/bin/sh", "-c", "mkdir made && echo made")
     wait_for(lambda: log.exists() and "stopped by SIGSTOP" in log.read_text(), "the launcher to stop")
     [mis] = children(process.pid)
     aside.rename(policy.folder)

@@ -91,13 +91,8 @@ class Stage:
 
     def run(self, strace: list[str]) -> Outcome:
         sandbox = self.sandbox
-        options = ["-q", "--net", "host", "--deny", "secret", "--require", sandbox.tier]
-        command = sandbox.as_caller(["strace", "-f", "-qq", *strace, sandbox.mis, "run", *options, "--", *self.agent])
-        process = subprocess.Popen(
-            command, env=sandbox.environment, cwd=sandbox.workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        sandbox.started.append(process)  # type: ignore[arg-type]
+        options = ["--net", "host", "--deny", "secret", "--require", sandbox.tier]
+        process = sandbox.traced(strace, *self.agent, options=options)
         out, err = process.communicate(timeout=40)
         return Outcome(process.returncode, json.loads(out) if out else None, err)
 
@@ -168,20 +163,18 @@ def test_what_the_child_failed_at_is_told_and_not_its_end(root: Sandbox) -> None
     """The launcher finds the socket closed when it hands over an id map: it is late here, and the child has failed."""
     log = root.reports / "calls"
 
-    def run(*inject: str) -> subprocess.CompletedProcess[str]:
-        strace = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=open_tree,pidfd_send_signal", *inject]
-        command = root.as_caller([*strace, root.mis, "run", "-q", "--", "/bin/true"])
-        return subprocess.run(
-            command, env=root.environment, cwd=root.workspace, capture_output=True, text=True, timeout=40)  # fmt: skip
+    def run(*inject: str) -> tuple[int, str]:
+        process = root.traced(["-o", log, "-e", "trace=open_tree,pidfd_send_signal", *inject], "/bin/true")
+        _, err = process.communicate(timeout=40)
+        return process.returncode, err
 
-    assert run().returncode == 0
-    # Without the second halves of those that something came between.
+    assert run() == (0, "")
     clones = [line for line in log.read_text().splitlines() if "open_tree(" in line]
     first = next(number for number, line in enumerate(clones, 1) if 'open_tree(AT_FDCWD, "/' in line)
-    done = run(
-        "-e", f"inject=open_tree:error=EIO:when={first}", "-e", "inject=pidfd_send_signal:delay_enter=500000")  # fmt: skip
-    assert done.returncode == 125 and "EIO (Input/output error)" in done.stderr, done.stderr
-    assert "id map" not in done.stderr and "EPIPE" not in done.stderr, done.stderr
+    inject = ["-e", f"inject=open_tree:error=EIO:when={first}", "-e", "inject=pidfd_send_signal:delay_enter=500000"]
+    status, err = run(*inject)
+    assert status == 125 and "EIO (Input/output error)" in err, err
+    assert "id map" not in err and "EPIPE" not in err, err
 
 
 def test_the_posture_of_a_process_that_is_not_confined(make_sandbox, abstract: str) -> None:

@@ -6,7 +6,6 @@ The set-up child is stopped in the midst of a launch by strace, and goes on afte
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,14 +26,7 @@ def start_and_swap(
 ) -> tuple[int, str, str]:
     """A launch during which `swap` is called."""
     log = sandbox.reports / "calls"
-    command = sandbox.as_caller(
-        ["strace", "-f", "-qq", "-o", log, *stop, sandbox.mis, "run", "-q", *options, "--", "/bin/echo", "ran"]
-    )
-    process = subprocess.Popen(
-        command, env=sandbox.environment, cwd=sandbox.workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    sandbox.started.append(process)  # type: ignore[arg-type]
+    process = sandbox.traced(["-o", log, *stop], "/bin/echo", "ran", options=options)
 
     def stopped() -> bool:
         return process.poll() is not None or (log.exists() and "stopped by SIGSTOP" in log.read_text())
