@@ -574,8 +574,7 @@ def test_nothing_is_refused_or_let_through_wrongly_during_a_swap(root: Sandbox, 
     wait_for(lambda: [event.get("hotfix") for event in recorded(root.state)][-1:] == ["21"], "the last policy in force")
     root.write("stop", "")
     out = process.communicate(timeout=120 * PATIENCE)[0].decode().splitlines()
-    # The first was read above.
-    assert out == ["ran"] * len(out) and len(out) >= 1499
+    assert out == ["ran"] * len(out) and len(out) >= 1499, "the first was read above"
     report = json.loads((root.reports / "r").read_text())
     assert report["policy"]["hotfix"] == "21"
 
